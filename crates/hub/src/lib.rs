@@ -1,0 +1,1 @@
+//! The embedded backend: axum, SQLite, server-sent events, and the built page.

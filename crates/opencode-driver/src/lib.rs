@@ -1,0 +1,1 @@
+//! Starts, drives and stops opencode, one process per chat session.

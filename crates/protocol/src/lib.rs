@@ -1,0 +1,1 @@
+//! Ids, wire types, state machines, and the two sans-IO cores of the orchestrator.

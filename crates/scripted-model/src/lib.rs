@@ -1,0 +1,1 @@
+//! A local OpenAI-compatible model that follows a script: for the demo and for tests.

@@ -1,0 +1,1 @@
+//! The transport over plain HTTP and server-sent events.
