@@ -1,1 +1,3 @@
 //! The embedded backend: axum, SQLite, server-sent events, and the built page.
+
+pub mod store;

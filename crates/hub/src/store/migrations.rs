@@ -1,0 +1,49 @@
+//! The schema, as the list of steps that made it. A step that was released is never edited.
+
+/// Step `n` brings a database from `PRAGMA user_version` `n` to `n + 1`.
+pub(super) const MIGRATIONS: &[&str] = &[
+    // 1: the backend core's rows, and the streams.
+    "
+    CREATE TABLE rows (
+        key   TEXT PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- AUTOINCREMENT: an id is never given twice, so offsets and entity tags of a deleted stream never fit its successor.
+    CREATE TABLE stream (
+        id            INTEGER PRIMARY KEY AUTOINCREMENT,
+        path          TEXT NOT NULL UNIQUE,
+        content_type  TEXT NOT NULL,
+        tail          INTEGER NOT NULL DEFAULT 0, -- bytes
+        closed        INTEGER NOT NULL DEFAULT 0,
+        closed_by     TEXT,                       -- producer id, with the next two: who closed it
+        closed_epoch  INTEGER,
+        closed_seq    INTEGER,
+        writer_seq    TEXT,                       -- the last Stream-Seq
+        ttl_s         INTEGER,                    -- sliding, counted from touched_ms
+        touched_ms    INTEGER NOT NULL,
+        expires_ms    INTEGER                     -- absolute
+    ) STRICT;
+    CREATE INDEX stream_expiring ON stream (id) WHERE ttl_s IS NOT NULL OR expires_ms IS NOT NULL;
+
+    CREATE TABLE stream_chunk (
+        stream  INTEGER NOT NULL,
+        start   INTEGER NOT NULL, -- bytes before it in the stream
+        data    BLOB NOT NULL,
+        PRIMARY KEY (stream, start)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE stream_producer (
+        stream    INTEGER NOT NULL,
+        producer  TEXT NOT NULL,
+        epoch     INTEGER NOT NULL,
+        last_seq  INTEGER NOT NULL,
+        PRIMARY KEY (stream, producer)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Deleted streams whose chunks are yet to be removed, a few at a time.
+    CREATE TABLE stream_garbage (
+        stream  INTEGER PRIMARY KEY
+    ) STRICT;
+    ",
+];

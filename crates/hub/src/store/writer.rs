@@ -1,0 +1,256 @@
+//! The writer thread and its group commit.
+
+use std::{
+    fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+use super::{
+    Transaction,
+    error::{NotCommitted, OpenError, WriteError, panic_text},
+};
+
+/// Jobs that may wait for the writer; callers beyond that wait to be queued.
+const QUEUE_JOBS: usize = 1_024;
+/// Jobs of one group. Bounds what one failed commit can take with it, and how long a caller waits.
+const GROUP_JOBS: usize = 256;
+/// How long a caller waits to be queued before it is refused.
+const QUEUE_WAIT: Duration = Duration::from_secs(10);
+
+/// SQLite does not tell the writer why it undid everything, only the job whose statement failed.
+const UNDONE: &str = "the disk is full or failing, and the whole group was undone";
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Writer {
+    /// Starts the thread. It ends, and with it the lock, when it is closed or every sender is gone.
+    pub(super) fn start(connection: Connection, lock: File) -> Result<Self, OpenError> {
+        let (queue, messages) = mpsc::channel(QUEUE_JOBS);
+        thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                let closing = run(&connection, messages);
+                // In this order: the last connection folds the log into the file, under the lock.
+                drop(connection);
+                drop(lock);
+                drop(closing);
+            })
+            .map_err(|source| OpenError::Io {
+                path: "store-writer".into(),
+                source,
+            })?;
+        Ok(Self { queue })
+    }
+
+    pub(super) async fn write<T, E, F>(&self, job: F) -> Result<T, WriteError<E>>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Job(Box::new(TypedJob { job, reply }));
+        match self.queue.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => return Err(WriteError::Closed),
+            Err(TrySendError::Full(message)) => {
+                match tokio::time::timeout(QUEUE_WAIT, self.queue.send(message)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(WriteError::Closed),
+                    Err(_) => return Err(WriteError::Busy),
+                }
+            }
+        }
+        answer.await.unwrap_or(Err(WriteError::Closed))
+    }
+
+    pub(super) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        // An error either way means that the thread has ended: `reply` is dropped, never sent.
+        if self.queue.send(Message::Close(reply)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+/// A job with its types erased.
+trait Job: Send {
+    fn run(self: Box<Self>, transaction: &Transaction<'_>) -> Ran;
+    fn refuse(self: Box<Self>, why: NotCommitted);
+}
+
+/// A job that has run and waits for the group's commit.
+struct Ran {
+    succeeded: bool,
+    answer: Box<dyn FnOnce(Result<(), NotCommitted>) + Send>,
+}
+
+struct TypedJob<F, T, E> {
+    job: F,
+    reply: oneshot::Sender<Result<T, WriteError<E>>>,
+}
+
+impl<F, T, E> Job for TypedJob<F, T, E>
+where
+    F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    fn run(self: Box<Self>, transaction: &Transaction<'_>) -> Ran {
+        let Self { job, reply } = *self;
+        let outcome = match catch_unwind(AssertUnwindSafe(|| job(transaction))) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(WriteError::Job(error)),
+            Err(panic) => Err(WriteError::Panicked {
+                message: panic_text(&*panic),
+            }),
+        };
+        Ran {
+            succeeded: outcome.is_ok(),
+            answer: Box::new(move |committed| {
+                // A refusal too may rest on what earlier jobs of the group wrote, so it falls with them.
+                let answer = match committed {
+                    Ok(()) => outcome,
+                    Err(why) => Err(WriteError::NotCommitted(why)),
+                };
+                // A caller that has gone does not want it.
+                let _ = reply.send(answer);
+            }),
+        }
+    }
+
+    fn refuse(self: Box<Self>, why: NotCommitted) {
+        let _ = self.reply.send(Err(WriteError::NotCommitted(why)));
+    }
+}
+
+/// Commits groups until closed; what it returns is dropped once the file is closed, which tells the closers.
+fn run(connection: &Connection, mut messages: mpsc::Receiver<Message>) -> Vec<oneshot::Sender<()>> {
+    let mut closing = Vec::new();
+    let mut group = Vec::with_capacity(GROUP_JOBS);
+    while let Some(message) = messages.blocking_recv() {
+        let mut next = Some(message);
+        while let Some(message) = next {
+            match message {
+                Message::Job(job) => group.push(job),
+                Message::Close(reply) => {
+                    // Refuses new jobs; those already queued are still received and committed.
+                    messages.close();
+                    closing.push(reply);
+                }
+            }
+            next = if group.len() < GROUP_JOBS {
+                messages.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        commit(connection, group.drain(..));
+    }
+    closing
+}
+
+/// Runs the jobs in one transaction, or in several where SQLite gave one up midway.
+fn commit(connection: &Connection, jobs: impl Iterator<Item = Box<dyn Job>>) {
+    let mut jobs = jobs.peekable();
+    while jobs.peek().is_some() {
+        if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
+            let why = NotCommitted::from_sqlite(&error);
+            tracing::error!(%error, "the database refuses to begin a write");
+            jobs.for_each(|job| job.refuse(why.clone()));
+            return;
+        }
+        let transaction = Transaction::new(connection);
+        let mut ran = Vec::with_capacity(GROUP_JOBS);
+        let mut failure = None;
+        for job in jobs.by_ref() {
+            match run_in_savepoint(&transaction, job) {
+                Ok(job) => ran.push(job),
+                Err((job, why)) => {
+                    ran.push(job);
+                    failure = Some(why);
+                    break;
+                }
+            }
+        }
+        let committed = match failure {
+            None => {
+                execute(connection, "COMMIT").map_err(|error| NotCommitted::from_sqlite(&error))
+            }
+            Some(why) => Err(why),
+        };
+        if let Err(why) = &committed {
+            tracing::error!(jobs = ran.len(), %why, "a group of writes was not committed");
+            if !connection.is_autocommit() {
+                // If even this fails, the next BEGIN does, and says so.
+                let _ = execute(connection, "ROLLBACK");
+            }
+        } else {
+            transaction.into_hooks().into_iter().for_each(run_hook);
+        }
+        for job in ran {
+            (job.answer)(committed.clone());
+        }
+    }
+}
+
+/// The error side carries a job after which the transaction can't go on, with the reason.
+fn run_in_savepoint(
+    transaction: &Transaction<'_>,
+    job: Box<dyn Job>,
+) -> Result<Ran, (Ran, NotCommitted)> {
+    let hooks = transaction.hooks_so_far();
+    let savepoint = execute(transaction, "SAVEPOINT job");
+    let ran = job.run(transaction);
+    let settled = savepoint.and_then(|()| {
+        if transaction.is_autocommit() {
+            // SQLite rolls all back by itself when the disk is full or fails.
+            return Ok(false);
+        }
+        if !ran.succeeded {
+            transaction.forget_hooks_after(hooks);
+            execute(transaction, "ROLLBACK TO job")?;
+        }
+        execute(transaction, "RELEASE job")?;
+        Ok(true)
+    });
+    match settled {
+        Ok(true) => Ok(ran),
+        Ok(false) => Err((
+            ran,
+            NotCommitted::Storage {
+                reason: UNDONE.to_owned(),
+            },
+        )),
+        Err(error) => Err((ran, NotCommitted::from_sqlite(&error))),
+    }
+}
+
+fn run_hook(hook: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(hook)) {
+        tracing::error!(
+            panic = panic_text(&*panic),
+            "a defect: what follows a commit panicked"
+        );
+    }
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
