@@ -1,0 +1,149 @@
+//! Every function of the contract in one table: its name, who may call it, what it takes and gives. The
+//! hub's routes, the OpenAPI description, the TypeScript types and the test of who may call what are all
+//! made from this table.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::wire::{
+    AnswerAskArgs, ChatArgs, ChatView, ConnectArgs, ConnectReply, CreateMachineArgs, DisconnectArgs, Done, HeartbeatArgs,
+    Inbox, MachineArgs, MachineCredentials, MachineList, MachineView, NoArgs, OpenAskArgs, OpenAskReply,
+    RegisterMachineArgs, RegisterWorkerArgs, RegistrationKeyReply, RenameMachineArgs, RenameSessionArgs, RenameWorkerArgs,
+    ReportSessionArgs, ReportWorkerArgs, SendMessageArgs, SettleAskArgs, StartSessionArgs, StartSessionReply, TakenTurn,
+    TranscriptArgs, TranscriptPage, TurnArgs, TurnReply, WorkerArgs, WorkerSummary, WriteMessageArgs,
+};
+
+/// Who may call a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever brings the credential that is among the arguments.
+    Anyone,
+    /// A signed-in person, for what they own.
+    Person,
+    /// A machine on its current connection, for its own rows.
+    Machine,
+}
+
+/// What a function does to the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads. Can be called, and can be watched.
+    Query,
+    /// Changes. Carries an idempotency key.
+    Mutation,
+}
+
+/// A function of the contract.
+pub trait Function {
+    /// Its name: `worker.chat.sendMessage`.
+    const NAME: &'static str;
+    /// Who may call it.
+    const ACCESS: Access;
+    /// What it does.
+    const KIND: Kind;
+    /// What it takes.
+    type Args: Serialize + DeserializeOwned + JsonSchema + Send;
+    /// What it gives.
+    type Reply: Serialize + DeserializeOwned + JsonSchema + Send;
+}
+
+/// A function's entry in the table.
+#[derive(Clone, Copy)]
+pub struct FunctionInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// What it does.
+    pub kind: Kind,
+    /// What it is for, in a line.
+    pub doc: &'static str,
+    /// The schema of its arguments.
+    pub args_schema: fn(&mut SchemaGenerator) -> Schema,
+    /// The schema of its reply.
+    pub reply_schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Its arguments' and its reply's names in TypeScript.
+    pub type_names: (&'static str, &'static str),
+}
+
+impl std::fmt::Debug for FunctionInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FunctionInfo").field("name", &self.name).field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// Looks a function up by its name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static FunctionInfo> {
+    FUNCTIONS.iter().find(|function| function.name == name)
+}
+
+/// Calls the macro it is given with the whole table: `[name, "wire.name", Type, access, kind, Args => Reply, "doc"]*`.
+/// `name` is the method of the backend core that answers.
+macro_rules! with_functions {
+    ($callback:ident) => {
+        $callback! {
+            [machine_list, "machine.list", ListMachines, Person, Query, NoArgs => MachineList, "All machines of the caller."]
+            [machine_view, "machine.view", ViewMachine, Person, Query, MachineArgs => MachineView, "One machine, its workers and its chat sessions."]
+            [machine_create, "machine.create", CreateMachine, Person, Mutation, CreateMachineArgs => RegistrationKeyReply, "Adds a machine and gives the key with which its process registers."]
+            [machine_reissue_key, "machine.reissueKey", ReissueKey, Person, Mutation, MachineArgs => RegistrationKeyReply, "Replaces the registration key of a machine that has not registered."]
+            [machine_rename, "machine.rename", RenameMachine, Person, Mutation, RenameMachineArgs => Done, "Gives a machine another name."]
+            [machine_revoke, "machine.revoke", RevokeMachine, Person, Mutation, MachineArgs => Done, "Voids a machine's credentials, cuts its connection, closes its chat sessions."]
+            [machine_register, "machine.register", RegisterMachine, Anyone, Mutation, RegisterMachineArgs => MachineCredentials, "Exchanges a registration key for the machine's own credentials."]
+            [machine_connect, "machine.connect", Connect, Anyone, Mutation, ConnectArgs => ConnectReply, "Begins a connection that fences all earlier ones of the machine."]
+            [machine_heartbeat, "machine.heartbeat", Heartbeat, Machine, Mutation, HeartbeatArgs => Done, "A sign of life."]
+            [machine_disconnect, "machine.disconnect", Disconnect, Machine, Mutation, DisconnectArgs => Done, "The machine says goodbye."]
+            [machine_inbox, "machine.inbox", ReadInbox, Machine, Query, NoArgs => Inbox, "All that the machine should know now."]
+            [worker_register, "worker.register", RegisterWorker, Person, Mutation, RegisterWorkerArgs => WorkerSummary, "Adds a worker for a directory, or gives the one it has."]
+            [worker_rename, "worker.rename", RenameWorker, Person, Mutation, RenameWorkerArgs => Done, "Gives a worker another name."]
+            [worker_remove, "worker.remove", RemoveWorker, Person, Mutation, WorkerArgs => Done, "Removes a worker and closes its chat sessions; its directory stays."]
+            [worker_report, "worker.report", ReportWorker, Machine, Mutation, ReportWorkerArgs => Done, "The machine says how a worker's directory is."]
+            [chat_start_session, "worker.chat.startSession", StartSession, Person, Mutation, StartSessionArgs => StartSessionReply, "Starts a chat session."]
+            [chat_rename_session, "worker.chat.renameSession", RenameSession, Person, Mutation, RenameSessionArgs => Done, "Gives a chat session another title."]
+            [chat_end_session, "worker.chat.endSession", EndSession, Person, Mutation, ChatArgs => Done, "Ends a chat session and its process; the transcript stays."]
+            [chat_send_message, "worker.chat.sendMessage", SendMessage, Person, Mutation, SendMessageArgs => TurnReply, "Sends a message; it queues while the chat session is busy or its machine away."]
+            [chat_cancel_turn, "worker.chat.cancelTurn", CancelTurn, Person, Mutation, TurnArgs => TurnReply, "Stops a turn: a waiting one at once, a running one as soon as the machine hears of it."]
+            [chat_continue_turn, "worker.chat.continueTurn", ContinueTurn, Person, Mutation, TurnArgs => TurnReply, "Asks the agent to go on after an interrupted turn."]
+            [chat_answer_ask, "worker.chat.answerAsk", AnswerAsk, Person, Mutation, AnswerAskArgs => Done, "Answers an ask, once."]
+            [chat_view, "worker.chat.view", ViewChat, Person, Query, ChatArgs => ChatView, "A chat session, its latest turns without texts, and its asks."]
+            [chat_transcript, "worker.chat.transcript", ReadTranscript, Person, Query, TranscriptArgs => TranscriptPage, "A page of turns with their texts."]
+            [chat_report_session, "worker.chat.reportSession", ReportSession, Machine, Mutation, ReportSessionArgs => Done, "The machine says how a chat session's process is."]
+            [chat_take_turn, "worker.chat.takeTurn", TakeTurn, Machine, Mutation, TurnArgs => TakenTurn, "The machine takes the next turn and gets its text."]
+            [chat_report_streaming, "worker.chat.reportStreaming", ReportStreaming, Machine, Mutation, TurnArgs => Done, "The answer has begun."]
+            [chat_write_message, "worker.chat.writeMessage", WriteMessage, Machine, Mutation, WriteMessageArgs => Done, "The complete answer; ends the turn."]
+            [chat_open_ask, "worker.chat.openAsk", OpenAsk, Machine, Mutation, OpenAskArgs => OpenAskReply, "The agent process waits for a person."]
+            [chat_settle_ask, "worker.chat.settleAsk", SettleAsk, Machine, Mutation, SettleAskArgs => Done, "An ask's answer has arrived, or nobody waits for it any more."]
+        }
+    };
+}
+pub(crate) use with_functions;
+
+macro_rules! declare {
+    ($([$method:ident, $name:literal, $Type:ident, $access:ident, $kind:ident, $Args:ident => $Reply:ident, $doc:literal])*) => {
+        $(
+            #[doc = $doc]
+            #[derive(Debug, Clone, Copy)]
+            pub struct $Type;
+
+            impl Function for $Type {
+                const NAME: &'static str = $name;
+                const ACCESS: Access = Access::$access;
+                const KIND: Kind = Kind::$kind;
+                type Args = $Args;
+                type Reply = $Reply;
+            }
+        )*
+
+        /// The whole table.
+        pub const FUNCTIONS: &[FunctionInfo] = &[$(FunctionInfo {
+            name: $name,
+            access: Access::$access,
+            kind: Kind::$kind,
+            doc: $doc,
+            args_schema: |generator| generator.subschema_for::<$Args>(),
+            reply_schema: |generator| generator.subschema_for::<$Reply>(),
+            type_names: (stringify!($Args), stringify!($Reply)),
+        }),*];
+    };
+}
+with_functions!(declare);

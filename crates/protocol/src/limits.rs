@@ -1,0 +1,67 @@
+//! Every limit of the protocol, in one place. Sizes are in bytes of UTF-8, times in milliseconds.
+
+/// A machine's, worker's or chat session's name.
+pub const NAME_MAX_BYTES: usize = 64;
+/// A path below a machine's root.
+pub const PATH_MAX_BYTES: usize = 4 * 1024;
+/// A person's message.
+pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
+/// One append to a chunk stream, as JSON.
+pub const CHUNK_BATCH_MAX_BYTES: usize = 64 * 1024;
+/// The text of one chunk; longer deltas are split.
+pub const CHUNK_DELTA_MAX_BYTES: usize = 16 * 1024;
+/// Chunks one session may have waiting to be acked before its driver is held back.
+pub const SPOOL_MAX_BYTES: usize = 1024 * 1024;
+/// A tool's input or output as kept in a complete message; longer ones are cut and marked.
+pub const TOOL_TEXT_MAX_BYTES: usize = 32 * 1024;
+/// A complete message as JSON.
+pub const FULL_MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Any call's body as JSON, but for a complete message's.
+pub const CALL_MAX_BYTES: usize = 512 * 1024;
+/// How deep the JSON of a call may nest.
+pub const JSON_MAX_DEPTH: usize = 64;
+/// Messages waiting in one chat session.
+pub const QUEUE_MAX_TURNS: usize = 1_000;
+/// Turns that the live view of a chat session carries; earlier ones are fetched by page.
+pub const VIEW_MAX_TURNS: usize = 100;
+/// Turns in one page of a transcript.
+pub const TRANSCRIPT_PAGE_TURNS: usize = 50;
+/// Entries in one page of a listing.
+pub const LISTING_PAGE_ENTRIES: usize = 500;
+/// Machines a person may own.
+pub const MACHINES_MAX: usize = 1_000;
+/// Workers of one machine.
+pub const WORKERS_MAX: usize = 1_000;
+/// Chat sessions of one machine that are not closed.
+pub const OPEN_CHATS_MAX: usize = 2_000;
+/// Asks waiting in one chat session.
+pub const ASKS_MAX: usize = 100;
+/// An ask's or an answer's JSON.
+pub const ASK_MAX_BYTES: usize = 64 * 1024;
+/// A reason or an error text shown to a person; longer ones are cut.
+pub const REASON_MAX_BYTES: usize = 2 * 1024;
+/// One line of a server-sent event stream.
+pub const SSE_LINE_MAX_BYTES: usize = 1024 * 1024;
+
+/// How long a registration key can be used.
+pub const REGISTRATION_KEY_LIFE_MS: u64 = 10 * 60 * 1_000;
+/// How long a machine counts as online after its last sign of life.
+pub const LEASE_MS: u64 = 45_000;
+/// How often a machine gives a sign of life.
+pub const HEARTBEAT_MS: u64 = 15_000;
+/// How long an ask waits before it denies.
+pub const ASK_LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long the result of a changing call is kept for its idempotency key.
+pub const IDEMPOTENCY_LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long a chat session's process may sit without work before it is stopped.
+pub const HIBERNATE_AFTER_MS: u64 = 30 * 60 * 1_000;
+/// How long a call may take before it counts as lost.
+pub const CALL_TIMEOUT_MS: u64 = 15_000;
+/// The first and the longest wait between two tries.
+pub const BACKOFF_FIRST_MS: u64 = 250;
+/// The longest wait between two tries.
+pub const BACKOFF_MAX_MS: u64 = 15_000;
+/// How often an SSE connection says that it lives.
+pub const SSE_PING_MS: u64 = 15_000;
+/// After this long without a byte a reader counts an SSE connection as dead.
+pub const SSE_DEAD_MS: u64 = 45_000;

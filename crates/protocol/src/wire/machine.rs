@@ -1,0 +1,250 @@
+//! Machines: registration, connection, presence.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::ids::MachineId;
+use crate::secret::Secret;
+use crate::state::MachineState;
+use crate::time::Timestamp;
+use crate::wire::{ChatSummary, WorkerSummary};
+
+/// Whether a machine is there, as far as the backend honestly knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[ts(export_to = "wire.ts")]
+pub enum Presence {
+    /// It has never connected.
+    Never,
+    /// Its connection lives.
+    Online {
+        /// The fencing token of the connection.
+        epoch: u64,
+        /// When this connection began.
+        since: Timestamp,
+    },
+    /// It still runs what it has, and takes nothing new.
+    Draining {
+        /// When it began to drain.
+        since: Timestamp,
+    },
+    /// The connection was lost; whether the machine lives is not known.
+    Unknown {
+        /// Its last sign of life.
+        since: Timestamp,
+    },
+    /// It said goodbye.
+    Offline {
+        /// When it left.
+        since: Timestamp,
+    },
+}
+
+/// What a machine tells about itself when it connects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", default)]
+#[ts(export_to = "wire.ts")]
+pub struct MachineInfo {
+    /// `linux`, `macos`, ...
+    pub os: String,
+    /// `x86_64`, `aarch64`, ...
+    pub arch: String,
+    /// The computer's own name.
+    pub hostname: String,
+    /// The root directory, as the machine's user wrote it.
+    pub root: String,
+    /// The version of the orchestrator that runs there.
+    pub agent_version: String,
+    /// The version of opencode that runs there, if one was found.
+    #[ts(optional = nullable)]
+    pub opencode_version: Option<String>,
+    /// Why chat sessions can't run there, if they can't.
+    #[ts(optional = nullable)]
+    pub problem: Option<String>,
+}
+
+/// A machine as a person sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct MachineSummary {
+    /// Its id.
+    pub id: MachineId,
+    /// Its name.
+    pub name: String,
+    /// Its registration.
+    pub state: MachineState,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// What it told about itself, once it has connected.
+    #[ts(optional = nullable)]
+    pub info: Option<MachineInfo>,
+    /// When the open registration key expires, while there is one.
+    #[ts(optional = nullable)]
+    pub key_expires_at: Option<Timestamp>,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// How many workers it has.
+    pub worker_count: u32,
+    /// How many of its chat sessions are not closed.
+    pub open_chat_count: u32,
+    /// How many asks wait on it.
+    pub pending_ask_count: u32,
+}
+
+/// Watch `machine.list`: all machines of the caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct MachineList {
+    /// By time of adding; revoked ones are left out.
+    pub machines: Vec<MachineSummary>,
+}
+
+/// Watch `machine.view`: one machine and what is on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct MachineView {
+    /// The machine.
+    pub machine: MachineSummary,
+    /// Its workers, by time of adding; removed ones are left out.
+    pub workers: Vec<WorkerSummary>,
+    /// Its chat sessions, latest activity first: all open ones and the latest closed ones.
+    pub chats: Vec<ChatSummary>,
+}
+
+/// Names one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct MachineArgs {
+    /// The machine.
+    pub machine_id: MachineId,
+}
+
+/// Call `machine.create`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct CreateMachineArgs {
+    /// What a person calls the machine.
+    pub name: String,
+}
+
+/// A registration key, shown this once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct RegistrationKeyReply {
+    /// The machine it is for.
+    pub machine_id: MachineId,
+    /// The key.
+    #[ts(type = "string")]
+    pub registration_key: Secret,
+    /// Until when it can be used.
+    pub expires_at: Timestamp,
+}
+
+/// Call `machine.rename`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct RenameMachineArgs {
+    /// The machine.
+    pub machine_id: MachineId,
+    /// Its new name.
+    pub name: String,
+}
+
+/// Call `machine.register`: exchanges a registration key for the machine's own credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct RegisterMachineArgs {
+    /// The key.
+    #[ts(type = "string")]
+    pub registration_key: Secret,
+    /// What the machine tells about itself.
+    #[serde(default)]
+    pub info: MachineInfo,
+}
+
+/// What a machine keeps: nothing else is needed to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct MachineCredentials {
+    /// MACHINE_ID.
+    pub machine_id: MachineId,
+    /// The secret.
+    #[ts(type = "string")]
+    pub secret: Secret,
+    /// The name a person gave the machine.
+    pub name: String,
+}
+
+/// Call `machine.connect`: begins a connection that fences all earlier ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct ConnectArgs {
+    /// MACHINE_ID.
+    pub machine_id: MachineId,
+    /// The secret.
+    #[ts(type = "string")]
+    pub secret: Secret,
+    /// The caller's [`crate::wire::WIRE_VERSION`].
+    pub wire_version: u32,
+    /// What the machine tells about itself.
+    #[serde(default)]
+    pub info: MachineInfo,
+}
+
+/// The connection that `machine.connect` began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct ConnectReply {
+    /// The fencing token: greater than every earlier one of this machine.
+    pub epoch: u64,
+    /// Sent as bearer credential with everything that follows on this connection.
+    #[ts(type = "string")]
+    pub connection_token: Secret,
+    /// The backend's [`crate::wire::WIRE_VERSION`].
+    pub wire_version: u32,
+    /// How long the machine counts as online after a sign of life.
+    pub lease_ms: u64,
+    /// How often it should give one.
+    pub heartbeat_ms: u64,
+    /// The largest append to a chunk stream, in bytes of JSON.
+    pub chunk_batch_max_bytes: u32,
+    /// How long to gather chunks before an append; zero: send at once.
+    pub chunk_flush_ms: u64,
+}
+
+/// Call `machine.heartbeat`: a sign of life.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", default)]
+#[ts(export_to = "wire.ts")]
+pub struct HeartbeatArgs {
+    /// The machine takes nothing new.
+    pub draining: bool,
+}
+
+/// Call `machine.disconnect`: the machine says goodbye.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", default)]
+#[ts(export_to = "wire.ts")]
+pub struct DisconnectArgs {}
+
+/// The answer of a call that has nothing to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export_to = "wire.ts")]
+pub struct Done {}
+
+/// The arguments of a function that takes none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export_to = "wire.ts")]
+pub struct NoArgs {}

@@ -1,0 +1,1304 @@
+// Made from crates/protocol by `UPDATE_WIRE=1 cargo test -p protocol --test typescript`.
+
+/**
+ * Call `worker.chat.answerAsk`.
+ */
+export type AnswerAskArgs = {
+/**
+ * The ask.
+ */
+askId: AskId,
+/**
+ * The answer.
+ */
+answer: AskAnswer, };
+
+/**
+ * A permission request or question that waits for a person.
+ */
+export type Ask = {
+/**
+ * Its id.
+ */
+id: AskId,
+/**
+ * Its chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * The turn that waits for it.
+ */
+turnId: TurnId,
+/**
+ * What it asks.
+ */
+body: AskBody,
+/**
+ * Its state.
+ */
+state: AskState,
+/**
+ * The answer, once there is one.
+ */
+answer?: AskAnswer | null,
+/**
+ * When it was asked.
+ */
+createdAt: Timestamp,
+/**
+ * When it denies by itself.
+ */
+deadline: Timestamp, };
+
+/**
+ * A person's answer to an ask.
+ */
+export type AskAnswer = { "kind": "once" } | { "kind": "always" } | { "kind": "reject",
+/**
+ * What the agent should do instead; without it, the turn ends.
+ */
+message?: string | null, } | { "kind": "answers",
+/**
+ * For each question what was chosen or written.
+ */
+answers: Array<Array<string>>, } | { "kind": "unknown" };
+
+/**
+ * What an ask asks.
+ */
+export type AskBody = { "kind": "permission",
+/**
+ * What it wants: `bash`, `edit`, ...
+ */
+permission: string,
+/**
+ * The commands or files it is about.
+ */
+patterns: Array<string>,
+/**
+ * What else is known about it, for a person: a diff, a command, ... as JSON text.
+ */
+detail: string,
+/**
+ * What `always` would allow.
+ */
+always: Array<string>, } | { "kind": "question",
+/**
+ * The questions; the answer has one entry for each.
+ */
+questions: Array<Question>, } | { "kind": "unknown" };
+
+/**
+ * An ask: a permission request or a question that waits for a person.
+ */
+export type AskId = string;
+
+/**
+ * A permission request or question that waits for a person.
+ */
+export type AskState = "pending" | "answered" | "expired" | "withdrawn" | "unknown";
+
+/**
+ * A refused call: what happened, why, and what to do next.
+ */
+export type CallError = {
+/**
+ * What kind of refusal.
+ */
+code: ErrorCode,
+/**
+ * For a person to read.
+ */
+message: string,
+/**
+ * Earliest time for another try, in milliseconds from now, where the backend knows one.
+ */
+retryAfterMs?: number | null, };
+
+/**
+ * Names one chat session.
+ */
+export type ChatArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId, };
+
+/**
+ * A chat session: one conversation, one agent process.
+ */
+export type ChatSessionId = string;
+
+/**
+ * One conversation and the agent process that serves it.
+ */
+export type ChatState = "requested" | "starting" | "ready" | "busy" | "hibernated" | "failed" | "closed" | "unknown";
+
+/**
+ * A chat session as a person sees it in a list.
+ */
+export type ChatSummary = {
+/**
+ * Its id.
+ */
+id: ChatSessionId,
+/**
+ * Its machine.
+ */
+machineId: MachineId,
+/**
+ * Its worker.
+ */
+workerId: WorkerId,
+/**
+ * Its title: what a person called it, else the beginning of its first message.
+ */
+title: string,
+/**
+ * Its state.
+ */
+state: ChatState,
+/**
+ * Why it failed, if it did.
+ */
+reason?: string | null,
+/**
+ * The model its turns use, as `provider/model`; opencode's own default if absent.
+ */
+model?: string | null,
+/**
+ * The agent its turns use; opencode's own default if absent.
+ */
+agent?: string | null,
+/**
+ * How many messages wait.
+ */
+queuedCount: number,
+/**
+ * How many asks wait.
+ */
+pendingAskCount: number,
+/**
+ * When it was started.
+ */
+createdAt: Timestamp,
+/**
+ * When something last happened in it.
+ */
+activeAt: Timestamp, };
+
+/**
+ * Watch `worker.chat.view`: a chat session, its latest turns without texts, and its asks.
+ */
+export type ChatView = {
+/**
+ * The chat session.
+ */
+chat: ChatSummary,
+/**
+ * The latest turns, by place; older ones by `worker.chat.transcript`.
+ */
+turns: Array<TurnSummary>,
+/**
+ * There are earlier turns.
+ */
+hasEarlier: boolean,
+/**
+ * Asks that wait, oldest first.
+ */
+asks: Array<Ask>,
+/**
+ * The path of the chunk stream below the backend's address.
+ */
+stream: string, };
+
+/**
+ * One entry of a chat session's chunk stream.
+ */
+export type Chunk = {
+/**
+ * The turn it belongs to.
+ */
+turn: TurnId,
+/**
+ * Counts the turn's chunks from zero, without a gap.
+ */
+seq: number, } & ({ "op": "append",
+/**
+ * The part.
+ */
+part: string,
+/**
+ * Where the text goes.
+ */
+kind: DeltaKind,
+/**
+ * The text.
+ */
+delta: string, } | { "op": "replace",
+/**
+ * The whole part. A tool call without `output` keeps the output that it has.
+ */
+part: Part, } | { "op": "supersede",
+/**
+ * The part.
+ */
+part: string, } | { "op": "seal",
+/**
+ * How the turn ended.
+ */
+outcome: TurnState,
+/**
+ * The hash of the turn's text; see [`crate::transcript::Transcript::hash`].
+ */
+hash: string, } | { "op": "unknown" });
+
+/**
+ * Call `machine.connect`: begins a connection that fences all earlier ones.
+ */
+export type ConnectArgs = {
+/**
+ * MACHINE_ID.
+ */
+machineId: MachineId,
+/**
+ * The secret.
+ */
+secret: string,
+/**
+ * The caller's [`crate::wire::WIRE_VERSION`].
+ */
+wireVersion: number,
+/**
+ * What the machine tells about itself.
+ */
+info: MachineInfo, };
+
+/**
+ * The connection that `machine.connect` began.
+ */
+export type ConnectReply = {
+/**
+ * The fencing token: greater than every earlier one of this machine.
+ */
+epoch: number,
+/**
+ * Sent as bearer credential with everything that follows on this connection.
+ */
+connectionToken: string,
+/**
+ * The backend's [`crate::wire::WIRE_VERSION`].
+ */
+wireVersion: number,
+/**
+ * How long the machine counts as online after a sign of life.
+ */
+leaseMs: number,
+/**
+ * How often it should give one.
+ */
+heartbeatMs: number,
+/**
+ * The largest append to a chunk stream, in bytes of JSON.
+ */
+chunkBatchMaxBytes: number,
+/**
+ * How long to gather chunks before an append; zero: send at once.
+ */
+chunkFlushMs: number, };
+
+/**
+ * Call `machine.create`.
+ */
+export type CreateMachineArgs = {
+/**
+ * What a person calls the machine.
+ */
+name: string, };
+
+/**
+ * Where an appended text goes.
+ */
+export type DeltaKind = "text" | "reasoning" | "tool_output" | "unknown";
+
+/**
+ * Call `machine.disconnect`: the machine says goodbye.
+ */
+export type DisconnectArgs = Record<symbol, never>;
+
+/**
+ * The answer of a call that has nothing to say.
+ */
+export type Done = Record<symbol, never>;
+
+/**
+ * What kind of refusal it is; callers decide by this, people read the message.
+ */
+export type ErrorCode = "invalid" | "too_large" | "limit_reached" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "stale_epoch" | "revoked" | "expired" | "upgrade_required" | "rate_limited" | "unavailable" | "internal" | "unknown";
+
+/**
+ * The complete answer of a turn.
+ */
+export type FullMessage = {
+/**
+ * Its parts, in order.
+ */
+parts: Array<Part>,
+/**
+ * The hash of its text; see [`crate::transcript::Transcript::hash`].
+ */
+hash: string,
+/**
+ * What it took, where the driver knows.
+ */
+usage?: Usage | null,
+/**
+ * The model that answered, as `provider/model`.
+ */
+model?: string | null, };
+
+/**
+ * Call `machine.heartbeat`: a sign of life.
+ */
+export type HeartbeatArgs = {
+/**
+ * The machine takes nothing new.
+ */
+draining: boolean, };
+
+/**
+ * Watch `machine.inbox`: all that a machine should know now. It is the whole of it: a machine that has
+ * this and its own directory needs nothing else to go on.
+ */
+export type Inbox = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * The epoch of the connection that watches.
+ */
+epoch: number,
+/**
+ * The workers that are not removed.
+ */
+workers: Array<InboxWorker>,
+/**
+ * The chat sessions that are not closed.
+ */
+chats: Array<InboxChat>, };
+
+/**
+ * An answered ask.
+ */
+export type InboxAnswer = {
+/**
+ * The ask.
+ */
+askId: AskId,
+/**
+ * The driver's own name for it.
+ */
+agentAskId: string,
+/**
+ * The answer.
+ */
+answer: AskAnswer, };
+
+/**
+ * A chat session as its machine sees it.
+ */
+export type InboxChat = {
+/**
+ * The chat session.
+ */
+id: ChatSessionId,
+/**
+ * Its worker.
+ */
+workerId: WorkerId,
+/**
+ * The worker's directory below the root.
+ */
+directory: string,
+/**
+ * Its state.
+ */
+state: ChatState,
+/**
+ * Its title.
+ */
+title: string,
+/**
+ * The driver's own name for the conversation, once it has told.
+ */
+agentSessionId?: string | null,
+/**
+ * The model, as `provider/model`.
+ */
+model?: string | null,
+/**
+ * The agent.
+ */
+agent?: string | null,
+/**
+ * The turn that is under way or next, if there is one.
+ */
+turn?: InboxTurn | null,
+/**
+ * Asks of the turn that have an answer which the machine has not settled yet.
+ */
+answers: Array<InboxAnswer>, };
+
+/**
+ * The turn that is under way or next.
+ */
+export type InboxTurn = {
+/**
+ * The turn.
+ */
+id: TurnId,
+/**
+ * Its state.
+ */
+state: TurnState,
+/**
+ * A person wants it to stop.
+ */
+cancelRequested: boolean, };
+
+/**
+ * A worker as its machine sees it.
+ */
+export type InboxWorker = {
+/**
+ * The worker.
+ */
+id: WorkerId,
+/**
+ * Its directory below the root.
+ */
+directory: string,
+/**
+ * Its state.
+ */
+state: WorkerState, };
+
+/**
+ * Names one machine.
+ */
+export type MachineArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId, };
+
+/**
+ * What a machine keeps: nothing else is needed to come back.
+ */
+export type MachineCredentials = {
+/**
+ * MACHINE_ID.
+ */
+machineId: MachineId,
+/**
+ * The secret.
+ */
+secret: string,
+/**
+ * The name a person gave the machine.
+ */
+name: string, };
+
+/**
+ * A machine: one computer's registration.
+ */
+export type MachineId = string;
+
+/**
+ * What a machine tells about itself when it connects.
+ */
+export type MachineInfo = {
+/**
+ * `linux`, `macos`, ...
+ */
+os: string,
+/**
+ * `x86_64`, `aarch64`, ...
+ */
+arch: string,
+/**
+ * The computer's own name.
+ */
+hostname: string,
+/**
+ * The root directory, as the machine's user wrote it.
+ */
+root: string,
+/**
+ * The version of the orchestrator that runs there.
+ */
+agentVersion: string,
+/**
+ * The version of opencode that runs there, if one was found.
+ */
+opencodeVersion?: string | null,
+/**
+ * Why chat sessions can't run there, if they can't.
+ */
+problem?: string | null, };
+
+/**
+ * Watch `machine.list`: all machines of the caller.
+ */
+export type MachineList = {
+/**
+ * By time of adding; revoked ones are left out.
+ */
+machines: Array<MachineSummary>, };
+
+/**
+ * A machine's registration. Whether it is online is its presence, which is derived.
+ */
+export type MachineState = "created" | "registered" | "revoked" | "unknown";
+
+/**
+ * A machine as a person sees it.
+ */
+export type MachineSummary = {
+/**
+ * Its id.
+ */
+id: MachineId,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * Its registration.
+ */
+state: MachineState,
+/**
+ * Whether it is there.
+ */
+presence: Presence,
+/**
+ * What it told about itself, once it has connected.
+ */
+info?: MachineInfo | null,
+/**
+ * When the open registration key expires, while there is one.
+ */
+keyExpiresAt?: Timestamp | null,
+/**
+ * When it was added.
+ */
+createdAt: Timestamp,
+/**
+ * How many workers it has.
+ */
+workerCount: number,
+/**
+ * How many of its chat sessions are not closed.
+ */
+openChatCount: number,
+/**
+ * How many asks wait on it.
+ */
+pendingAskCount: number, };
+
+/**
+ * Watch `machine.view`: one machine and what is on it.
+ */
+export type MachineView = {
+/**
+ * The machine.
+ */
+machine: MachineSummary,
+/**
+ * Its workers, by time of adding; removed ones are left out.
+ */
+workers: Array<WorkerSummary>,
+/**
+ * Its chat sessions, latest activity first: all open ones and the latest closed ones.
+ */
+chats: Array<ChatSummary>, };
+
+/**
+ * The arguments of a function that takes none.
+ */
+export type NoArgs = Record<symbol, never>;
+
+/**
+ * Call `worker.chat.openAsk`: the agent process waits for a person.
+ */
+export type OpenAskArgs = {
+/**
+ * The turn that waits.
+ */
+turnId: TurnId,
+/**
+ * The driver's own name for the ask; the same name again is the same ask.
+ */
+agentAskId: string,
+/**
+ * What it asks.
+ */
+body: AskBody, };
+
+/**
+ * The ask that was opened.
+ */
+export type OpenAskReply = {
+/**
+ * Its id.
+ */
+askId: AskId, };
+
+/**
+ * A piece of an answer.
+ */
+export type Part = {
+/**
+ * Its name within the turn.
+ */
+id: string, } & ({ "kind": "text",
+/**
+ * The text.
+ */
+text: string, } | { "kind": "reasoning",
+/**
+ * The text.
+ */
+text: string, } | { "kind": "tool" } & ToolCall | { "kind": "notice",
+/**
+ * The text.
+ */
+text: string, } | { "kind": "unknown" });
+
+/**
+ * Whether a machine is there, as far as the backend honestly knows.
+ */
+export type Presence = { "state": "never" } | { "state": "online",
+/**
+ * The fencing token of the connection.
+ */
+epoch: number,
+/**
+ * When this connection began.
+ */
+since: Timestamp, } | { "state": "draining",
+/**
+ * When it began to drain.
+ */
+since: Timestamp, } | { "state": "unknown",
+/**
+ * Its last sign of life.
+ */
+since: Timestamp, } | { "state": "offline",
+/**
+ * When it left.
+ */
+since: Timestamp, };
+
+/**
+ * A question to a person.
+ */
+export type Question = {
+/**
+ * One or two words.
+ */
+header: string,
+/**
+ * The question.
+ */
+question: string,
+/**
+ * The answers to choose from.
+ */
+options: Array<QuestionOption>,
+/**
+ * More than one may be chosen.
+ */
+multiple: boolean,
+/**
+ * An answer in one's own words is welcome.
+ */
+custom: boolean, };
+
+/**
+ * An answer to choose.
+ */
+export type QuestionOption = {
+/**
+ * The answer.
+ */
+label: string,
+/**
+ * What it means.
+ */
+description: string, };
+
+/**
+ * Call `machine.register`: exchanges a registration key for the machine's own credentials.
+ */
+export type RegisterMachineArgs = {
+/**
+ * The key.
+ */
+registrationKey: string,
+/**
+ * What the machine tells about itself.
+ */
+info: MachineInfo, };
+
+/**
+ * Call `worker.register`: adds a worker, or gives the one that the directory has.
+ */
+export type RegisterWorkerArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * A path below the machine's root, with `/` between its parts.
+ */
+directory: string,
+/**
+ * A name, if it should have another than the directory's.
+ */
+name?: string | null, };
+
+/**
+ * A registration key, shown this once.
+ */
+export type RegistrationKeyReply = {
+/**
+ * The machine it is for.
+ */
+machineId: MachineId,
+/**
+ * The key.
+ */
+registrationKey: string,
+/**
+ * Until when it can be used.
+ */
+expiresAt: Timestamp, };
+
+/**
+ * Call `machine.rename`.
+ */
+export type RenameMachineArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * Its new name.
+ */
+name: string, };
+
+/**
+ * Call `worker.chat.renameSession`.
+ */
+export type RenameSessionArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * Its new title.
+ */
+title: string, };
+
+/**
+ * Call `worker.rename`.
+ */
+export type RenameWorkerArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId,
+/**
+ * Its new name.
+ */
+name: string, };
+
+/**
+ * Call `worker.chat.reportSession`: the machine says how the process is.
+ */
+export type ReportSessionArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * `starting`, `ready`, `hibernated` or `failed`.
+ */
+state: ChatState,
+/**
+ * Why it failed, if it did.
+ */
+reason?: string | null,
+/**
+ * The driver's own name for the conversation, where it is known.
+ */
+agentSessionId?: string | null, };
+
+/**
+ * Call `worker.report`: the machine says how the directory is.
+ */
+export type ReportWorkerArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId,
+/**
+ * `ready` or `unavailable`.
+ */
+state: WorkerState,
+/**
+ * Why it is unavailable, if it is.
+ */
+reason?: string | null, };
+
+/**
+ * Call `worker.chat.sendMessage`.
+ */
+export type SendMessageArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * The message, in Markdown.
+ */
+message: string, };
+
+/**
+ * Call `worker.chat.settleAsk`: the answer has reached the agent process, or nobody waits any more.
+ */
+export type SettleAskArgs = {
+/**
+ * The ask's turn.
+ */
+turnId: TurnId,
+/**
+ * The driver's own name for the ask.
+ */
+agentAskId: string, };
+
+/**
+ * Call `worker.chat.startSession`.
+ */
+export type StartSessionArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId,
+/**
+ * A title, if it should have one from the start.
+ */
+title?: string | null,
+/**
+ * The model, as `provider/model`.
+ */
+model?: string | null,
+/**
+ * opencode's agent.
+ */
+agent?: string | null, };
+
+/**
+ * The chat session that was started.
+ */
+export type StartSessionReply = {
+/**
+ * Its id.
+ */
+chatSessionId: ChatSessionId, };
+
+/**
+ * A turn as given to the machine that took it.
+ */
+export type TakenTurn = {
+/**
+ * The turn.
+ */
+turnId: TurnId,
+/**
+ * Its state now.
+ */
+state: TurnState,
+/**
+ * What the person sent.
+ */
+message: string, };
+
+/**
+ * A moment: milliseconds since the Unix epoch, UTC.
+ */
+export type Timestamp = number;
+
+/**
+ * A call of a tool.
+ */
+export type ToolCall = {
+/**
+ * The tool: `bash`, `edit`, `read`, ...
+ */
+tool: string,
+/**
+ * Its state.
+ */
+state: ToolState,
+/**
+ * One line for a person.
+ */
+title?: string | null,
+/**
+ * The arguments as JSON text; cut beyond its limit.
+ */
+input: string,
+/**
+ * What the tool wrote so far. In a `replace` chunk, absent means: as it was.
+ */
+output?: string | null,
+/**
+ * Some of the input or output was left out because it was too long.
+ */
+truncated: boolean,
+/**
+ * Why it failed, if it did.
+ */
+error?: string | null,
+/**
+ * When the tool began.
+ */
+startedAt?: Timestamp | null,
+/**
+ * When the tool ended.
+ */
+endedAt?: Timestamp | null, };
+
+/**
+ * The state of a tool call.
+ */
+export type ToolState = "pending" | "running" | "completed" | "failed" | "unknown";
+
+/**
+ * Call `worker.chat.transcript`: a page of turns with their texts, latest last.
+ */
+export type TranscriptArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * Only turns before this place; the latest ones if absent.
+ */
+beforeOrdinal?: number | null,
+/**
+ * Only these turns; at most a page. Takes the place of `beforeOrdinal`.
+ */
+turnIds?: Array<TurnId> | null, };
+
+/**
+ * A page of turns.
+ */
+export type TranscriptPage = {
+/**
+ * By place.
+ */
+turns: Array<TurnRecord>,
+/**
+ * There are earlier ones.
+ */
+hasEarlier: boolean, };
+
+/**
+ * Names one turn.
+ */
+export type TurnArgs = {
+/**
+ * The turn.
+ */
+turnId: TurnId, };
+
+/**
+ * A turn: one person's message and all that answers it.
+ */
+export type TurnId = string;
+
+/**
+ * A turn with its texts.
+ */
+export type TurnRecord = {
+/**
+ * The turn.
+ */
+turn: TurnSummary,
+/**
+ * What the person sent.
+ */
+message: string,
+/**
+ * The complete answer, once the turn has ended.
+ */
+answer?: FullMessage | null, };
+
+/**
+ * The turn that a message began.
+ */
+export type TurnReply = {
+/**
+ * The turn.
+ */
+turn: TurnSummary, };
+
+/**
+ * One person's message and all that answers it.
+ */
+export type TurnState = "queued" | "delivered" | "streaming" | "completed" | "interrupted" | "failed" | "cancelled" | "unknown";
+
+/**
+ * A turn without its texts.
+ */
+export type TurnSummary = {
+/**
+ * Its id.
+ */
+id: TurnId,
+/**
+ * Its place in the chat session, from one, in the order of sending.
+ */
+ordinal: number,
+/**
+ * Its state.
+ */
+state: TurnState,
+/**
+ * Why it was interrupted or failed, if it was.
+ */
+reason?: string | null,
+/**
+ * A person asked to stop it and the machine has not ended it yet.
+ */
+cancelRequested: boolean,
+/**
+ * When it was sent.
+ */
+createdAt: Timestamp,
+/**
+ * When the machine took it.
+ */
+deliveredAt?: Timestamp | null,
+/**
+ * When it ended.
+ */
+endedAt?: Timestamp | null,
+/**
+ * The hash of the complete message's text, once there is one.
+ */
+hash?: string | null, };
+
+/**
+ * What a turn took.
+ */
+export type Usage = {
+/**
+ * Tokens the model read.
+ */
+inputTokens: number,
+/**
+ * Tokens the model wrote.
+ */
+outputTokens: number,
+/**
+ * The price in millionths of a US dollar.
+ */
+costMicroUsd: number, };
+
+/**
+ * Names one worker.
+ */
+export type WorkerArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId, };
+
+/**
+ * A worker: one directory of one machine.
+ */
+export type WorkerId = string;
+
+/**
+ * A directory of a machine in which chat sessions run.
+ */
+export type WorkerState = "registered" | "ready" | "unavailable" | "removed" | "unknown";
+
+/**
+ * A worker as a person sees it.
+ */
+export type WorkerSummary = {
+/**
+ * Its id.
+ */
+id: WorkerId,
+/**
+ * Its machine.
+ */
+machineId: MachineId,
+/**
+ * Its name; the directory's last part if nobody gave one.
+ */
+name: string,
+/**
+ * Its directory below the machine's root; empty is the root itself.
+ */
+directory: string,
+/**
+ * Its state.
+ */
+state: WorkerState,
+/**
+ * Why it is unavailable, if it is.
+ */
+reason?: string | null,
+/**
+ * When it was added.
+ */
+createdAt: Timestamp,
+/**
+ * How many of its chat sessions are not closed.
+ */
+openChatCount: number, };
+
+/**
+ * Call `worker.chat.writeMessage`: the complete answer, which ends the turn.
+ */
+export type WriteMessageArgs = {
+/**
+ * The turn.
+ */
+turnId: TurnId,
+/**
+ * `completed`, `interrupted`, `failed` or `cancelled`.
+ */
+outcome: TurnState,
+/**
+ * Why it was interrupted or failed, if it was.
+ */
+reason?: string | null,
+/**
+ * The answer, as far as there is one.
+ */
+answer: FullMessage, };
+
+/** Every function of the contract: who may call it, what it does, what it takes and gives. */
+export interface Functions {
+  /** All machines of the caller. */
+  "machine.list": { args: NoArgs; reply: MachineList };
+  /** One machine, its workers and its chat sessions. */
+  "machine.view": { args: MachineArgs; reply: MachineView };
+  /** Adds a machine and gives the key with which its process registers. */
+  "machine.create": { args: CreateMachineArgs; reply: RegistrationKeyReply };
+  /** Replaces the registration key of a machine that has not registered. */
+  "machine.reissueKey": { args: MachineArgs; reply: RegistrationKeyReply };
+  /** Gives a machine another name. */
+  "machine.rename": { args: RenameMachineArgs; reply: Done };
+  /** Voids a machine's credentials, cuts its connection, closes its chat sessions. */
+  "machine.revoke": { args: MachineArgs; reply: Done };
+  /** Exchanges a registration key for the machine's own credentials. */
+  "machine.register": { args: RegisterMachineArgs; reply: MachineCredentials };
+  /** Begins a connection that fences all earlier ones of the machine. */
+  "machine.connect": { args: ConnectArgs; reply: ConnectReply };
+  /** A sign of life. */
+  "machine.heartbeat": { args: HeartbeatArgs; reply: Done };
+  /** The machine says goodbye. */
+  "machine.disconnect": { args: DisconnectArgs; reply: Done };
+  /** All that the machine should know now. */
+  "machine.inbox": { args: NoArgs; reply: Inbox };
+  /** Adds a worker for a directory, or gives the one it has. */
+  "worker.register": { args: RegisterWorkerArgs; reply: WorkerSummary };
+  /** Gives a worker another name. */
+  "worker.rename": { args: RenameWorkerArgs; reply: Done };
+  /** Removes a worker and closes its chat sessions; its directory stays. */
+  "worker.remove": { args: WorkerArgs; reply: Done };
+  /** The machine says how a worker's directory is. */
+  "worker.report": { args: ReportWorkerArgs; reply: Done };
+  /** Starts a chat session. */
+  "worker.chat.startSession": { args: StartSessionArgs; reply: StartSessionReply };
+  /** Gives a chat session another title. */
+  "worker.chat.renameSession": { args: RenameSessionArgs; reply: Done };
+  /** Ends a chat session and its process; the transcript stays. */
+  "worker.chat.endSession": { args: ChatArgs; reply: Done };
+  /** Sends a message; it queues while the chat session is busy or its machine away. */
+  "worker.chat.sendMessage": { args: SendMessageArgs; reply: TurnReply };
+  /** Stops a turn: a waiting one at once, a running one as soon as the machine hears of it. */
+  "worker.chat.cancelTurn": { args: TurnArgs; reply: TurnReply };
+  /** Asks the agent to go on after an interrupted turn. */
+  "worker.chat.continueTurn": { args: TurnArgs; reply: TurnReply };
+  /** Answers an ask, once. */
+  "worker.chat.answerAsk": { args: AnswerAskArgs; reply: Done };
+  /** A chat session, its latest turns without texts, and its asks. */
+  "worker.chat.view": { args: ChatArgs; reply: ChatView };
+  /** A page of turns with their texts. */
+  "worker.chat.transcript": { args: TranscriptArgs; reply: TranscriptPage };
+  /** The machine says how a chat session's process is. */
+  "worker.chat.reportSession": { args: ReportSessionArgs; reply: Done };
+  /** The machine takes the next turn and gets its text. */
+  "worker.chat.takeTurn": { args: TurnArgs; reply: TakenTurn };
+  /** The answer has begun. */
+  "worker.chat.reportStreaming": { args: TurnArgs; reply: Done };
+  /** The complete answer; ends the turn. */
+  "worker.chat.writeMessage": { args: WriteMessageArgs; reply: Done };
+  /** The agent process waits for a person. */
+  "worker.chat.openAsk": { args: OpenAskArgs; reply: OpenAskReply };
+  /** An ask's answer has arrived, or nobody waits for it any more. */
+  "worker.chat.settleAsk": { args: SettleAskArgs; reply: Done };
+}
+
+export const FUNCTIONS = {
+  "machine.list": { access: "person", kind: "query" },
+  "machine.view": { access: "person", kind: "query" },
+  "machine.create": { access: "person", kind: "mutation" },
+  "machine.reissueKey": { access: "person", kind: "mutation" },
+  "machine.rename": { access: "person", kind: "mutation" },
+  "machine.revoke": { access: "person", kind: "mutation" },
+  "machine.register": { access: "anyone", kind: "mutation" },
+  "machine.connect": { access: "anyone", kind: "mutation" },
+  "machine.heartbeat": { access: "machine", kind: "mutation" },
+  "machine.disconnect": { access: "machine", kind: "mutation" },
+  "machine.inbox": { access: "machine", kind: "query" },
+  "worker.register": { access: "person", kind: "mutation" },
+  "worker.rename": { access: "person", kind: "mutation" },
+  "worker.remove": { access: "person", kind: "mutation" },
+  "worker.report": { access: "machine", kind: "mutation" },
+  "worker.chat.startSession": { access: "person", kind: "mutation" },
+  "worker.chat.renameSession": { access: "person", kind: "mutation" },
+  "worker.chat.endSession": { access: "person", kind: "mutation" },
+  "worker.chat.sendMessage": { access: "person", kind: "mutation" },
+  "worker.chat.cancelTurn": { access: "person", kind: "mutation" },
+  "worker.chat.continueTurn": { access: "person", kind: "mutation" },
+  "worker.chat.answerAsk": { access: "person", kind: "mutation" },
+  "worker.chat.view": { access: "person", kind: "query" },
+  "worker.chat.transcript": { access: "person", kind: "query" },
+  "worker.chat.reportSession": { access: "machine", kind: "mutation" },
+  "worker.chat.takeTurn": { access: "machine", kind: "mutation" },
+  "worker.chat.reportStreaming": { access: "machine", kind: "mutation" },
+  "worker.chat.writeMessage": { access: "machine", kind: "mutation" },
+  "worker.chat.openAsk": { access: "machine", kind: "mutation" },
+  "worker.chat.settleAsk": { access: "machine", kind: "mutation" },
+} as const;
+
+export const LIMITS = {
+  nameMaxBytes: 64,
+  pathMaxBytes: 4096,
+  messageMaxBytes: 262144,
+  queueMaxTurns: 1000,
+  transcriptPageTurns: 50,
+  sseLineMaxBytes: 1048576,
+} as const;
