@@ -1,0 +1,293 @@
+//! Appending and closing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::producer::{Decision, ProducerState, decide};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    Fence, Offset, Payload, StreamError, Streams,
+    content::essence,
+    live::Change,
+    row::{self, Row},
+};
+use crate::store::Transaction;
+
+/// Who appends, for fencing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Producer {
+    /// Stable over restarts.
+    pub id: String,
+    /// Higher after each restart.
+    pub epoch: u64,
+    /// Counts the appends of the epoch from 0.
+    pub seq: u64,
+}
+
+/// One append, or the closing of a stream, or both at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Append {
+    /// What to append; `None` only together with `close`.
+    pub payload: Option<Payload>,
+    /// Makes the append safe to repeat.
+    pub producer: Option<Producer>,
+    /// `Stream-Seq`: must be greater than the stream's last one, compared as bytes.
+    pub writer_seq: Option<String>,
+    /// Closes the stream.
+    pub close: bool,
+}
+
+/// What an append led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The stream's tail now.
+    pub tail: Offset,
+    /// Whether the stream is closed now.
+    pub closed: bool,
+    /// The append had been made before; nothing was written.
+    pub duplicate: bool,
+    /// What the stream now remembers of the producer.
+    pub producer: Option<ProducerState>,
+}
+
+impl Streams {
+    /// Appends within a transaction; live readers see it once that is committed.
+    ///
+    /// # Errors
+    /// Every refusal of [`StreamError`]; nothing has been written then.
+    pub fn append(
+        &self,
+        transaction: &Transaction<'_>,
+        path: &str,
+        append: Append,
+    ) -> Result<Appended, StreamError> {
+        let now_ms = self.now_ms();
+        let Append {
+            payload,
+            producer,
+            writer_seq,
+            close,
+        } = append;
+        let row = row::load(transaction, path, now_ms)?;
+        let known = match &producer {
+            Some(producer) => known_producer(transaction, row.id, &producer.id)?,
+            None => None,
+        };
+        if row.closed {
+            return on_closed(&row, producer.as_ref(), known, payload.is_none() && close);
+        }
+        let Some(payload) = payload.filter(|payload| !payload.is_empty()) else {
+            if !close {
+                return Err(StreamError::invalid(
+                    "nothing to append; send at least one byte or message",
+                ));
+            }
+            return self.write_chunk(
+                transaction,
+                &row,
+                Bytes::new(),
+                producer,
+                known,
+                writer_seq,
+                true,
+                now_ms,
+            );
+        };
+        if essence(&payload.content_type) != essence(&row.content_type) {
+            return Err(StreamError::ContentType {
+                expected: row.content_type,
+            });
+        }
+        self.write_chunk(
+            transaction,
+            &row,
+            payload.stored,
+            producer,
+            known,
+            writer_seq,
+            close,
+            now_ms,
+        )
+    }
+
+    /// Appends in a group commit of its own: what is answered is on disk.
+    ///
+    /// # Errors
+    /// As [`Streams::append`], and [`StreamError::Unavailable`] when the commit fails.
+    pub async fn append_durably(
+        &self,
+        path: String,
+        append: Append,
+        fence: Option<Fence>,
+    ) -> Result<Appended, StreamError> {
+        let streams = self.clone();
+        self.submit(move |transaction| {
+            if let Some(fence) = fence {
+                fence(transaction, append.producer.as_ref())?;
+            }
+            streams.append(transaction, &path, append)
+        })
+        .await
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one append, taken apart by its only two callers"
+    )]
+    fn write_chunk(
+        &self,
+        transaction: &Transaction<'_>,
+        row: &Row,
+        data: Bytes,
+        producer: Option<Producer>,
+        known: Option<ProducerState>,
+        writer_seq: Option<String>,
+        close: bool,
+        now_ms: u64,
+    ) -> Result<Appended, StreamError> {
+        let next = match &producer {
+            None => None,
+            Some(Producer { epoch, seq, .. }) => match decide(known, *epoch, *seq) {
+                Decision::Accept(next) => Some(next),
+                Decision::Duplicate { .. } => return Ok(repeated(row, known)),
+                refusal => return Err(refused(refusal, *seq)),
+            },
+        };
+        if let (Some(last), Some(seq)) = (&row.writer_seq, &writer_seq)
+            && seq.as_bytes() <= last.as_bytes()
+        {
+            return Err(StreamError::WriterSeq { last: last.clone() });
+        }
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        let tail = row.tail.saturating_add(length);
+        if tail > self.inner.limits.stream_bytes {
+            return Err(StreamError::StreamFull {
+                limit: self.inner.limits.stream_bytes,
+            });
+        }
+
+        if !data.is_empty() {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO stream_chunk (stream, start, data) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![row.id, row.tail, &data[..]])?;
+        }
+        if let (Some(producer), Some(next)) = (&producer, next) {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO stream_producer (stream, producer, epoch, last_seq) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT DO UPDATE SET epoch = excluded.epoch, last_seq = excluded.last_seq",
+                )?
+                .execute(params![row.id, producer.id, next.epoch, next.last_seq])?;
+        }
+        transaction
+            .prepare_cached(
+                "UPDATE stream SET tail = ?2, touched_ms = iif(ttl_s IS NULL, touched_ms, ?3), \
+                 writer_seq = coalesce(?4, writer_seq) WHERE id = ?1",
+            )?
+            .execute(params![row.id, tail, now_ms, writer_seq])?;
+        if close {
+            mark_closed(transaction, row.id, producer.as_ref())?;
+        }
+
+        let (live, id, start) = (Arc::clone(&self.inner.live), row.id, row.tail);
+        transaction.after_commit(move || {
+            live.publish(
+                id,
+                Change::Appended {
+                    start,
+                    data,
+                    closed: close,
+                },
+            )
+        });
+        Ok(Appended {
+            tail: row.at(tail),
+            closed: close,
+            duplicate: false,
+            producer: next,
+        })
+    }
+}
+
+/// A closed stream takes nothing, but knows the append that closed it, and still fences.
+fn on_closed(
+    row: &Row,
+    producer: Option<&Producer>,
+    known: Option<ProducerState>,
+    close_only: bool,
+) -> Result<Appended, StreamError> {
+    if let Some(producer) = producer {
+        if row.closed_by.as_ref() == Some(producer) {
+            return Ok(repeated(row, known));
+        }
+        if let decision @ Decision::StaleEpoch { .. } = decide(known, producer.epoch, producer.seq)
+        {
+            return Err(refused(decision, producer.seq));
+        }
+    } else if close_only {
+        return Ok(Appended {
+            duplicate: true,
+            ..repeated(row, None)
+        });
+    }
+    Err(StreamError::Closed {
+        tail: row.at(row.tail),
+    })
+}
+
+fn repeated(row: &Row, known: Option<ProducerState>) -> Appended {
+    Appended {
+        tail: row.at(row.tail),
+        closed: row.closed,
+        duplicate: true,
+        producer: known,
+    }
+}
+
+fn refused(decision: Decision, received: u64) -> StreamError {
+    match decision {
+        Decision::Gap { expected } => StreamError::Gap { expected, received },
+        Decision::StaleEpoch { current } => StreamError::StaleEpoch { current },
+        Decision::EpochMustStartAtZero => StreamError::EpochMustStartAtZero,
+        Decision::Accept(_) | Decision::Duplicate { .. } => StreamError::Defect {
+            reason: "an accepted append was taken for a refused one".to_owned(),
+        },
+    }
+}
+
+fn known_producer(
+    connection: &Connection,
+    stream: i64,
+    producer: &str,
+) -> rusqlite::Result<Option<ProducerState>> {
+    connection
+        .prepare_cached(
+            "SELECT epoch, last_seq FROM stream_producer WHERE stream = ?1 AND producer = ?2",
+        )?
+        .query_row(params![stream, producer], |row| {
+            Ok(ProducerState {
+                epoch: row.get(0)?,
+                last_seq: row.get(1)?,
+            })
+        })
+        .optional()
+}
+
+pub(super) fn mark_closed(
+    connection: &Connection,
+    id: i64,
+    by: Option<&Producer>,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE stream SET closed = 1, closed_by = ?2, closed_epoch = ?3, closed_seq = ?4 WHERE id = ?1")?
+        .execute(params![
+            id,
+            by.map(|producer| &producer.id),
+            by.map(|producer| producer.epoch),
+            by.map(|producer| producer.seq)
+        ])
+        .map(drop)
+}
