@@ -181,7 +181,7 @@ async fn append(
             "nothing to append; send a body, or Stream-Closed: true to close",
         )));
     }
-    let by_producer = producer.is_some();
+    let numbered = producer.is_some() && payload.is_some();
     let append = Append {
         payload,
         producer,
@@ -193,8 +193,8 @@ async fn append(
         .await
         .map_err(refuse)?;
 
-    let fresh = by_producer && !appended.duplicate;
-    let mut response = empty(if fresh {
+    // The protocol tells new from repeated by the status, for appends by a producer only.
+    let mut response = empty(if numbered && !appended.duplicate {
         StatusCode::OK
     } else {
         StatusCode::NO_CONTENT
