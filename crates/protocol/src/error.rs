@@ -89,3 +89,9 @@ impl CallError {
         matches!(self.code, ErrorCode::Revoked | ErrorCode::Unauthenticated)
     }
 }
+
+impl From<crate::state::IllegalTransition> for CallError {
+    fn from(error: crate::state::IllegalTransition) -> Self {
+        Self::new(ErrorCode::Conflict, format!("That is not possible now: {error}."))
+    }
+}

@@ -109,7 +109,6 @@ macro_rules! with_functions {
             [chat_transcript, "worker.chat.transcript", ReadTranscript, Person, Query, TranscriptArgs => TranscriptPage, "A page of turns with their texts."]
             [chat_report_session, "worker.chat.reportSession", ReportSession, Machine, Mutation, ReportSessionArgs => Done, "The machine says how a chat session's process is."]
             [chat_take_turn, "worker.chat.takeTurn", TakeTurn, Machine, Mutation, TurnArgs => TakenTurn, "The machine takes the next turn and gets its text."]
-            [chat_report_streaming, "worker.chat.reportStreaming", ReportStreaming, Machine, Mutation, TurnArgs => Done, "The answer has begun."]
             [chat_write_message, "worker.chat.writeMessage", WriteMessage, Machine, Mutation, WriteMessageArgs => Done, "The complete answer; ends the turn."]
             [chat_open_ask, "worker.chat.openAsk", OpenAsk, Machine, Mutation, OpenAskArgs => OpenAskReply, "The agent process waits for a person."]
             [chat_settle_ask, "worker.chat.settleAsk", SettleAsk, Machine, Mutation, SettleAskArgs => Done, "An ask's answer has arrived, or nobody waits for it any more."]

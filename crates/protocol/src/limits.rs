@@ -53,6 +53,10 @@ pub const HEARTBEAT_MS: u64 = 15_000;
 pub const ASK_LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How long the result of a changing call is kept for its idempotency key.
 pub const IDEMPOTENCY_LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long a turn's chunks are kept after its complete message has come.
+pub const CHUNKS_KEPT_MS: u64 = 60 * 60 * 1_000;
+/// Deadlines handled in one go; the rest follow at once in the next.
+pub const DEADLINES_PER_TICK: usize = 200;
 /// How long a chat session's process may sit without work before it is stopped.
 pub const HIBERNATE_AFTER_MS: u64 = 30 * 60 * 1_000;
 /// How long a call may take before it counts as lost.

@@ -29,7 +29,7 @@ fn generate() -> String {
         ListMachines, ViewMachine, CreateMachine, ReissueKey, RenameMachine, RevokeMachine, RegisterMachine, Connect,
         Heartbeat, Disconnect, ReadInbox, RegisterWorker, RenameWorker, RemoveWorker, ReportWorker, StartSession,
         RenameSession, EndSession, SendMessage, CancelTurn, ContinueTurn, AnswerAsk, ViewChat, ReadTranscript,
-        ReportSession, TakeTurn, ReportStreaming, WriteMessage, OpenAsk, SettleAsk,
+        ReportSession, TakeTurn, WriteMessage, OpenAsk, SettleAsk,
     );
     export::<wire::Chunk>(&config);
     export::<protocol::CallError>(&config);

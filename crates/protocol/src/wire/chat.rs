@@ -157,8 +157,10 @@ pub struct ChatView {
     pub has_earlier: bool,
     /// Asks that wait, oldest first.
     pub asks: Vec<Ask>,
-    /// The path of the chunk stream below the backend's address.
-    pub stream: String,
+    /// The path, below the backend's address, of the chunk stream of the turn that is under way. Read it
+    /// from its beginning: it holds this turn's chunks and no others.
+    #[ts(optional = nullable)]
+    pub stream: Option<String>,
 }
 
 /// Call `worker.chat.startSession`.

@@ -208,9 +208,10 @@ hasEarlier: boolean,
  */
 asks: Array<Ask>,
 /**
- * The path of the chunk stream below the backend's address.
+ * The path, below the backend's address, of the chunk stream of the turn that is under way. Read it
+ * from its beginning: it holds this turn's chunks and no others.
  */
-stream: string, };
+stream?: string | null, };
 
 /**
  * One entry of a chat session's chunk stream.
@@ -1251,8 +1252,6 @@ export interface Functions {
   "worker.chat.reportSession": { args: ReportSessionArgs; reply: Done };
   /** The machine takes the next turn and gets its text. */
   "worker.chat.takeTurn": { args: TurnArgs; reply: TakenTurn };
-  /** The answer has begun. */
-  "worker.chat.reportStreaming": { args: TurnArgs; reply: Done };
   /** The complete answer; ends the turn. */
   "worker.chat.writeMessage": { args: WriteMessageArgs; reply: Done };
   /** The agent process waits for a person. */
@@ -1288,7 +1287,6 @@ export const FUNCTIONS = {
   "worker.chat.transcript": { access: "person", kind: "query" },
   "worker.chat.reportSession": { access: "machine", kind: "mutation" },
   "worker.chat.takeTurn": { access: "machine", kind: "mutation" },
-  "worker.chat.reportStreaming": { access: "machine", kind: "mutation" },
   "worker.chat.writeMessage": { access: "machine", kind: "mutation" },
   "worker.chat.openAsk": { access: "machine", kind: "mutation" },
   "worker.chat.settleAsk": { access: "machine", kind: "mutation" },

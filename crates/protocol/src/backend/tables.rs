@@ -1,0 +1,186 @@
+//! What the backend stores, and under which keys. Keys of an index end with the id of the row they lead to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AskId, ChatSessionId, MachineId, PersonId, TurnId, WorkerId};
+use crate::secret::SecretHash;
+use crate::state::{AskState, ChatState, MachineState, RegistrationKeyState, TurnState, WorkerState};
+use crate::time::Timestamp;
+use crate::wire::{AskAnswer, AskBody, MachineInfo};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MachineRow {
+    pub(crate) id: MachineId,
+    pub(crate) owner: PersonId,
+    pub(crate) name: String,
+    pub(crate) state: MachineState,
+    pub(crate) info: Option<MachineInfo>,
+    pub(crate) key_hash: Option<String>,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Apart from the machine's row, so that nothing which is shown ever holds it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CredentialsRow {
+    pub(crate) secret: SecretHash,
+    pub(crate) connection: Option<SecretHash>,
+    pub(crate) epoch: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct KeyRow {
+    pub(crate) machine: MachineId,
+    pub(crate) state: RegistrationKeyState,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// A machine's connection. Written on each heartbeat, so apart from everything else.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PresenceRow {
+    pub(crate) epoch: u64,
+    pub(crate) link: Link,
+    pub(crate) since: Timestamp,
+    pub(crate) seen_at: Timestamp,
+    pub(crate) lease_until: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Link {
+    Up,
+    Draining,
+    Lost,
+    Left,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WorkerRow {
+    pub(crate) id: WorkerId,
+    pub(crate) machine: MachineId,
+    pub(crate) name: String,
+    pub(crate) directory: String,
+    pub(crate) state: WorkerState,
+    pub(crate) reason: Option<String>,
+    pub(crate) created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ChatRow {
+    pub(crate) id: ChatSessionId,
+    pub(crate) machine: MachineId,
+    pub(crate) worker: WorkerId,
+    pub(crate) title: String,
+    pub(crate) state: ChatState,
+    pub(crate) reason: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) agent: Option<String>,
+    pub(crate) agent_session_id: Option<String>,
+    pub(crate) last_ordinal: u32,
+    pub(crate) queued_count: u32,
+    pub(crate) pending_ask_count: u32,
+    pub(crate) created_at: Timestamp,
+    pub(crate) active_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct TurnRow {
+    pub(crate) id: TurnId,
+    pub(crate) chat: ChatSessionId,
+    pub(crate) machine: MachineId,
+    pub(crate) ordinal: u32,
+    pub(crate) state: TurnState,
+    pub(crate) reason: Option<String>,
+    pub(crate) cancel_requested: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) delivered_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) hash: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AskRow {
+    pub(crate) id: AskId,
+    pub(crate) agent_ask_id: String,
+    pub(crate) chat: ChatSessionId,
+    pub(crate) turn: TurnId,
+    pub(crate) machine: MachineId,
+    pub(crate) body: AskBody,
+    pub(crate) state: AskState,
+    pub(crate) answer: Option<AskAnswer>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) deadline: Timestamp,
+}
+
+/// The result of a changing call, kept for its idempotency key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct IdempotencyRow {
+    pub(crate) request_hash: String,
+    pub(crate) reply: serde_json::Value,
+}
+
+/// An index entry that says no more than its key.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Entry;
+
+/// Something to do when its time has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub(crate) enum Deadline {
+    LeaseEnds { machine: MachineId },
+    KeyExpires { key_hash: String },
+    AskExpires { ask: AskId },
+    ForgetReply { key: String },
+    DropChunks { turn: TurnId },
+}
+
+macro_rules! keys {
+    ($($name:ident($($arg:ident: $Type:ty),*) = $format:literal;)*) => {$(
+        pub(crate) fn $name($($arg: $Type),*) -> String {
+            format!($format)
+        }
+    )*};
+}
+
+/// The keys. A name with `_of` or `by_` is the prefix of an index, or an entry of it.
+pub(crate) mod key {
+    use super::{AskId, ChatSessionId, MachineId, PersonId, Timestamp, TurnId, WorkerId};
+
+    keys! {
+        machine(id: &MachineId) = "machine/{id}";
+        machines_of(owner: &PersonId) = "machine.by_owner/{owner}/";
+        machine_of(owner: &PersonId, id: &MachineId) = "machine.by_owner/{owner}/{id}";
+        credentials(id: &MachineId) = "machine.credentials/{id}";
+        registration_key(hash: &str) = "machine.key/{hash}";
+        presence(id: &MachineId) = "machine.presence/{id}";
+
+        worker(id: &WorkerId) = "worker/{id}";
+        workers_of(machine: &MachineId) = "worker.by_machine/{machine}/";
+        worker_of(machine: &MachineId, id: &WorkerId) = "worker.by_machine/{machine}/{id}";
+        worker_by_directory(machine: &MachineId, directory: &str) = "worker.by_directory/{machine}/{directory}";
+
+        chat(id: &ChatSessionId) = "chat/{id}";
+        open_chats_of(machine: &MachineId) = "chat.open/{machine}/";
+        open_chat_of(machine: &MachineId, id: &ChatSessionId) = "chat.open/{machine}/{id}";
+        closed_chats_of(machine: &MachineId) = "chat.closed/{machine}/";
+        closed_chat_of(machine: &MachineId, id: &ChatSessionId) = "chat.closed/{machine}/{id}";
+
+        turn(id: &TurnId) = "turn/{id}";
+        turn_message(id: &TurnId) = "turn.message/{id}";
+        turn_answer(id: &TurnId) = "turn.answer/{id}";
+        turns_of(chat: &ChatSessionId) = "turn.by_chat/{chat}/";
+        turn_of(chat: &ChatSessionId, ordinal: u32) = "turn.by_chat/{chat}/{ordinal:010}";
+        waiting_of(chat: &ChatSessionId) = "turn.waiting/{chat}/";
+        waiting(chat: &ChatSessionId, ordinal: u32) = "turn.waiting/{chat}/{ordinal:010}";
+
+        ask(id: &AskId) = "ask/{id}";
+        ask_by_agent(turn: &TurnId, agent_ask_id: &str) = "ask.by_agent/{turn}/{agent_ask_id}";
+        open_asks_of(chat: &ChatSessionId) = "ask.open/{chat}/";
+        open_ask_of(chat: &ChatSessionId, id: &AskId) = "ask.open/{chat}/{id}";
+
+        reply(scope: &str, key: &str) = "reply/{scope}/{key}";
+    }
+
+    /// A deadline's key; `what` tells deadlines of the same moment apart.
+    pub(crate) fn deadline(at: Timestamp, what: &str) -> String {
+        format!("deadline/{:015}/{what}", at.as_ms())
+    }
+}
