@@ -62,7 +62,7 @@ impl Hold {
 }
 
 /// Polls the write once, which queues it, and gives back the rest.
-async fn queued<T>(write: impl Future<Output = T>) -> impl Future<Output = T> {
+async fn queued<T>(write: impl Future<Output = T>) -> impl Future<Output = T> + Unpin {
     let mut write = Box::pin(write);
     assert!(futures::poll!(&mut write).is_pending());
     write
@@ -315,4 +315,52 @@ async fn a_reader_cannot_write() {
         .await
         .expect("runs");
     assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn nothing_is_answered_or_visible_before_its_group_is_committed() {
+    let directory = directory();
+    let store = open(&directory);
+    let before = Hold::take(&store).await;
+    let mut first = queued(store.write(|transaction| put(transaction, "first"))).await;
+    // In the same group as `first`, after it.
+    let (release, released) = mpsc::sync_channel(1);
+    let (holding, held) = tokio::sync::oneshot::channel();
+    let second = queued(store.write(move |_| {
+        let _ = holding.send(());
+        released.recv()
+    }))
+    .await;
+    before.release();
+    held.await
+        .expect("the group has run as far as the second job");
+
+    assert!(
+        futures::poll!(&mut first).is_pending(),
+        "not on disk, so not answered"
+    );
+    assert_eq!(
+        store.read(keys).await.expect("reads"),
+        [""; 0],
+        "not committed, so not visible"
+    );
+    release.send(()).expect("the writer waits");
+    first.await.expect("writes");
+    second.await.expect("writes");
+    assert_eq!(store.read(keys).await.expect("reads"), ["first"]);
+}
+
+#[tokio::test]
+async fn a_commit_syncs_the_log() {
+    let directory = directory();
+    let store = open(&directory);
+    let settings = store.write(|transaction| {
+        let synchronous: i64 =
+            transaction.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        let journal: String =
+            transaction.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        Ok::<_, rusqlite::Error>((synchronous, journal))
+    });
+    // 2 is FULL: the log is synced by each commit, and not only when it is folded into the file.
+    assert_eq!(settings.await.expect("reads"), (2, "wal".to_owned()));
 }

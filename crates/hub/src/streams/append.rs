@@ -77,81 +77,35 @@ impl Streams {
         if row.closed {
             return on_closed(&row, producer.as_ref(), known, payload.is_none() && close);
         }
-        let Some(payload) = payload.filter(|payload| !payload.is_empty()) else {
-            if !close {
-                return Err(StreamError::invalid(
-                    "nothing to append; send at least one byte or message",
-                ));
+        let data = match payload {
+            Some(payload) if essence(&payload.content_type) != essence(&row.content_type) => {
+                return Err(StreamError::ContentType {
+                    expected: row.content_type,
+                });
             }
-            return self.write_chunk(
-                transaction,
-                &row,
-                Bytes::new(),
-                producer,
-                known,
-                writer_seq,
-                true,
-                now_ms,
-            );
+            Some(payload) => payload.stored,
+            None => Bytes::new(),
         };
-        if essence(&payload.content_type) != essence(&row.content_type) {
-            return Err(StreamError::ContentType {
-                expected: row.content_type,
-            });
+        if data.is_empty() && !close {
+            return Err(StreamError::invalid(
+                "nothing to append; send at least one byte or message",
+            ));
         }
-        self.write_chunk(
-            transaction,
-            &row,
-            payload.stored,
-            producer,
-            known,
-            writer_seq,
-            close,
-            now_ms,
-        )
-    }
-
-    /// Appends in a group commit of its own: what is answered is on disk.
-    ///
-    /// # Errors
-    /// As [`Streams::append`], and [`StreamError::Unavailable`] when the commit fails.
-    pub async fn append_durably(
-        &self,
-        path: String,
-        append: Append,
-        fence: Option<Fence>,
-    ) -> Result<Appended, StreamError> {
-        let streams = self.clone();
-        self.submit(move |transaction| {
-            if let Some(fence) = fence {
-                fence(transaction, append.producer.as_ref())?;
-            }
-            streams.append(transaction, &path, append)
-        })
-        .await
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one append, taken apart by its only two callers"
-    )]
-    fn write_chunk(
-        &self,
-        transaction: &Transaction<'_>,
-        row: &Row,
-        data: Bytes,
-        producer: Option<Producer>,
-        known: Option<ProducerState>,
-        writer_seq: Option<String>,
-        close: bool,
-        now_ms: u64,
-    ) -> Result<Appended, StreamError> {
         let next = match &producer {
             None => None,
             Some(Producer { epoch, seq, .. }) => match decide(known, *epoch, *seq) {
                 Decision::Accept(next) => Some(next),
-                Decision::Duplicate { .. } => return Ok(repeated(row, known)),
-                refusal => return Err(refused(refusal, *seq)),
+                Decision::Duplicate { .. } => return Ok(repeated(&row, known)),
+                Decision::Gap { expected } => {
+                    return Err(StreamError::Gap {
+                        expected,
+                        received: *seq,
+                    });
+                }
+                Decision::StaleEpoch { current } => {
+                    return Err(StreamError::StaleEpoch { current });
+                }
+                Decision::EpochMustStartAtZero => return Err(StreamError::EpochMustStartAtZero),
             },
         };
         if let (Some(last), Some(seq)) = (&row.writer_seq, &writer_seq)
@@ -159,8 +113,9 @@ impl Streams {
         {
             return Err(StreamError::WriterSeq { last: last.clone() });
         }
-        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        let tail = row.tail.saturating_add(length);
+        let tail = row
+            .tail
+            .saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
         if tail > self.inner.limits.stream_bytes {
             return Err(StreamError::StreamFull {
                 limit: self.inner.limits.stream_bytes,
@@ -175,12 +130,7 @@ impl Streams {
                 .execute(params![row.id, row.tail, &data[..]])?;
         }
         if let (Some(producer), Some(next)) = (&producer, next) {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO stream_producer (stream, producer, epoch, last_seq) VALUES (?1, ?2, ?3, ?4) \
-                     ON CONFLICT DO UPDATE SET epoch = excluded.epoch, last_seq = excluded.last_seq",
-                )?
-                .execute(params![row.id, producer.id, next.epoch, next.last_seq])?;
+            remember_producer(transaction, row.id, &producer.id, next)?;
         }
         transaction
             .prepare_cached(
@@ -210,6 +160,26 @@ impl Streams {
             producer: next,
         })
     }
+
+    /// Appends in a group commit of its own: what is answered is on disk.
+    ///
+    /// # Errors
+    /// As [`Streams::append`], and [`StreamError::Unavailable`] when the commit fails.
+    pub async fn append_durably(
+        &self,
+        path: String,
+        append: Append,
+        fence: Option<Fence>,
+    ) -> Result<Appended, StreamError> {
+        let streams = self.clone();
+        self.submit(move |transaction| {
+            if let Some(fence) = fence {
+                fence(transaction, append.producer.as_ref())?;
+            }
+            streams.append(transaction, &path, append)
+        })
+        .await
+    }
 }
 
 /// A closed stream takes nothing, but knows the append that closed it, and still fences.
@@ -223,9 +193,8 @@ fn on_closed(
         if row.closed_by.as_ref() == Some(producer) {
             return Ok(repeated(row, known));
         }
-        if let decision @ Decision::StaleEpoch { .. } = decide(known, producer.epoch, producer.seq)
-        {
-            return Err(refused(decision, producer.seq));
+        if let Decision::StaleEpoch { current } = decide(known, producer.epoch, producer.seq) {
+            return Err(StreamError::StaleEpoch { current });
         }
     } else if close_only {
         return Ok(Appended {
@@ -247,17 +216,6 @@ fn repeated(row: &Row, known: Option<ProducerState>) -> Appended {
     }
 }
 
-fn refused(decision: Decision, received: u64) -> StreamError {
-    match decision {
-        Decision::Gap { expected } => StreamError::Gap { expected, received },
-        Decision::StaleEpoch { current } => StreamError::StaleEpoch { current },
-        Decision::EpochMustStartAtZero => StreamError::EpochMustStartAtZero,
-        Decision::Accept(_) | Decision::Duplicate { .. } => StreamError::Defect {
-            reason: "an accepted append was taken for a refused one".to_owned(),
-        },
-    }
-}
-
 fn known_producer(
     connection: &Connection,
     stream: i64,
@@ -274,6 +232,21 @@ fn known_producer(
             })
         })
         .optional()
+}
+
+fn remember_producer(
+    connection: &Connection,
+    stream: i64,
+    producer: &str,
+    state: ProducerState,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO stream_producer (stream, producer, epoch, last_seq) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET epoch = excluded.epoch, last_seq = excluded.last_seq",
+        )?
+        .execute(params![stream, producer, state.epoch, state.last_seq])
+        .map(drop)
 }
 
 pub(super) fn mark_closed(

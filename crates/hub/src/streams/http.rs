@@ -16,7 +16,6 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use protocol::{CallError, ErrorCode};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Access, AccessRequest, Action, Append, Create, Grant, Offset, Page, Payload, ReadFrom,
@@ -333,7 +332,7 @@ async fn sse(
     streams.touch(&tail).await?;
 
     let binary = tail.kind() == Kind::Binary;
-    let until = grant.until.unwrap_or_else(CancellationToken::new);
+    let until = grant.until.unwrap_or_default();
     let reader = Reader::new(streams, subscription, tail, position, query.cursor, until);
     let events = stream::unfold(reader, async |mut reader| {
         let event = reader.next().await?;
