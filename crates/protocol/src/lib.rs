@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, draws a random number or touches a file: time and random bytes come in as
 //! data. What is decided here is decided the same way in the hub, in the fake transport and in simulation.
 
+pub mod agent;
 pub mod backend;
 pub mod driver;
 pub mod error;

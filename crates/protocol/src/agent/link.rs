@@ -1,0 +1,179 @@
+//! The connection to the backend: one state, one back-off, one heartbeat. Whatever loses its answer takes
+//! the link down; the inbox's first value brings it up again, and then everything unanswered is sent anew.
+
+use super::lanes::{Lane, Purpose};
+use super::{AgentCore, ExitReason, Failure, Output, Phase};
+use crate::error::{CallError, ErrorCode};
+use crate::limits::{BACKOFF_FIRST_MS, BACKOFF_MAX_MS, HEARTBEAT_MS};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+use crate::wire::{ConnectReply, DisconnectArgs, HeartbeatArgs};
+
+/// What a deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeadlineName {
+    /// Try to reach the backend again.
+    Reconnect,
+    /// Give a sign of life.
+    Heartbeat,
+    /// Stop a process that has nothing to do.
+    Hibernate,
+    /// Running turns have had their time.
+    Drain,
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    connection: Option<Connection>,
+    state: LinkState,
+    /// Failed tries in a row.
+    attempt: u32,
+}
+
+#[derive(Debug)]
+struct Connection {
+    token: Secret,
+    epoch: u64,
+    heartbeat_ms: u64,
+    batch_max_bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LinkState {
+    /// `machine.connect` is under way.
+    Connecting,
+    /// The inbox is being watched and has no value yet.
+    Watching,
+    Up {
+        heartbeat_at: Timestamp,
+    },
+    Down {
+        retry_at: Timestamp,
+    },
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        Self { connection: None, state: LinkState::Connecting, attempt: 0 }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state, LinkState::Up { .. })
+    }
+
+    /// The token and epoch to send with, while the link is up.
+    pub(super) fn credential(&self) -> Option<(&Secret, u64)> {
+        self.connection.as_ref().filter(|_| self.is_up()).map(|connection| (&connection.token, connection.epoch))
+    }
+
+    pub(super) fn batch_max_bytes(&self) -> usize {
+        self.connection.as_ref().map_or(0, |connection| connection.batch_max_bytes)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<(Timestamp, DeadlineName)> {
+        match self.state {
+            LinkState::Connecting | LinkState::Watching => None,
+            LinkState::Up { heartbeat_at } => Some((heartbeat_at, DeadlineName::Heartbeat)),
+            LinkState::Down { retry_at } => Some((retry_at, DeadlineName::Reconnect)),
+        }
+    }
+
+    /// The inbox has a value. Says whether the link was not up before.
+    pub(super) fn come_up(&mut self, now: Timestamp) -> bool {
+        self.attempt = 0;
+        if self.is_up() || self.connection.is_none() {
+            return false;
+        }
+        let heartbeat_ms = self.connection.as_ref().map_or(HEARTBEAT_MS, |connection| connection.heartbeat_ms);
+        self.state = LinkState::Up { heartbeat_at: now.plus_ms(heartbeat_ms) };
+        true
+    }
+
+    pub(super) fn heartbeat_now(&mut self, now: Timestamp) {
+        if let LinkState::Up { heartbeat_at } = &mut self.state {
+            *heartbeat_at = now;
+        }
+    }
+
+    fn go_down(&mut self, now: Timestamp) {
+        if matches!(self.state, LinkState::Down { .. }) {
+            return;
+        }
+        let wait = BACKOFF_FIRST_MS.saturating_mul(1 << self.attempt.min(16)).min(BACKOFF_MAX_MS);
+        self.attempt += 1;
+        self.state = LinkState::Down { retry_at: now.plus_ms(wait) };
+    }
+}
+
+impl AgentCore {
+    pub(super) fn on_connected(&mut self, now: Timestamp, result: Result<ConnectReply, Failure>) {
+        match result {
+            Ok(reply) => {
+                self.outputs.push_back(Output::WatchInbox(reply.connection_token.clone()));
+                self.link.connection = Some(Connection {
+                    token: reply.connection_token,
+                    epoch: reply.epoch,
+                    heartbeat_ms: reply.heartbeat_ms,
+                    batch_max_bytes: reply.chunk_batch_max_bytes as usize,
+                });
+                self.link.state = LinkState::Watching;
+                self.checked.clear();
+                for chat in self.chats.values_mut() {
+                    chat.begin_epoch();
+                }
+            }
+            Err(Failure::Refused(error)) if error.requires_reregistration() => self.exit(ExitReason::Unregistered(error)),
+            Err(Failure::Refused(error)) if error.code == ErrorCode::UpgradeRequired => self.exit(ExitReason::Refused(error)),
+            Err(Failure::Refused(_) | Failure::Lost(_)) => self.link.go_down(now),
+        }
+    }
+
+    /// Something that was sent on the connection has no answer, or a refusal that concerns the connection.
+    pub(super) fn on_failure(&mut self, now: Timestamp, failure: Failure) {
+        match failure {
+            Failure::Refused(error) if error.is_fenced() => self.exit(ExitReason::Fenced(error)),
+            Failure::Refused(error) if error.code == ErrorCode::Revoked => self.exit(ExitReason::Unregistered(error)),
+            Failure::Refused(CallError { code: ErrorCode::Unauthenticated, .. }) => {
+                // The backend does not know the token: it has lost some of its memory. The secret may still do.
+                self.link.connection = None;
+                self.link.go_down(now);
+            }
+            Failure::Refused(_) | Failure::Lost(_) => self.link.go_down(now),
+        }
+    }
+
+    pub(super) fn on_time(&mut self, now: Timestamp) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        match self.link.state {
+            LinkState::Down { retry_at } if retry_at <= now => match &self.link.connection {
+                Some(connection) => {
+                    self.outputs.push_back(Output::WatchInbox(connection.token.clone()));
+                    self.link.state = LinkState::Watching;
+                }
+                None => {
+                    self.outputs.push_back(Output::Connect);
+                    self.link.state = LinkState::Connecting;
+                }
+            },
+            LinkState::Up { heartbeat_at } if heartbeat_at <= now => {
+                let draining = self.phase != Phase::Working;
+                self.lanes.push(Lane::Heartbeat, Purpose::Heartbeat, "machine.heartbeat", &HeartbeatArgs { draining });
+                let heartbeat_ms = self.link.connection.as_ref().map_or(HEARTBEAT_MS, |connection| connection.heartbeat_ms);
+                self.link.state = LinkState::Up { heartbeat_at: now.plus_ms(heartbeat_ms) };
+            }
+            LinkState::Connecting | LinkState::Watching | LinkState::Up { .. } | LinkState::Down { .. } => {}
+        }
+    }
+
+    /// Nothing runs any more: tell the backend if it can be told, and end.
+    pub(super) fn say_goodbye(&mut self) {
+        if !self.link.is_up() {
+            self.exit(ExitReason::Stopped);
+        } else if !self.lanes.has_goodbye() {
+            self.lanes.push(Lane::Machine, Purpose::Goodbye, "machine.disconnect", &DisconnectArgs {});
+            self.lanes.send(&self.link, &mut self.outputs);
+        }
+    }
+}
