@@ -1,0 +1,142 @@
+"use client";
+
+import { EllipsisIcon, FolderIcon, MessageSquarePlusIcon, PencilIcon, SlidersHorizontalIcon, Trash2Icon } from "lucide-react";
+import { useState } from "react";
+import { toast } from "sonner";
+
+import { ConfirmDialog } from "@/components/confirm-dialog";
+import { RenameDialog } from "@/components/rename-dialog";
+import { Badge } from "@/components/ui/badge";
+import { Button } from "@/components/ui/button";
+import { DropdownMenu, DropdownMenuContent, DropdownMenuItem, DropdownMenuSeparator, DropdownMenuTrigger } from "@/components/ui/dropdown-menu";
+import { ChatRow } from "@/features/machines/chat-row";
+import { useAction } from "@/lib/backend/react";
+import type { ChatSummary, MachineView, WorkerState, WorkerSummary } from "@/lib/backend/wire.gen";
+
+import { StartChatDialog } from "./start-chat-dialog";
+import { useStartChat } from "./use-start-chat";
+
+/** A worker with its chats. */
+export function WorkerCard({ worker, view, chats }: { worker: WorkerSummary; view: MachineView; chats: ChatSummary[] }) {
+  const { start, pending } = useStartChat();
+  const [showEnded, setShowEnded] = useState(false);
+  const open = chats.filter((chat) => chat.state !== "closed");
+  const ended = chats.filter((chat) => chat.state === "closed");
+  return (
+    <section aria-label={worker.name} className="overflow-hidden rounded-xl border bg-card" data-testid="worker-card" data-worker-id={worker.id}>
+      <header className="flex min-h-12 flex-wrap items-center gap-x-3 gap-y-1 border-b px-3 py-2">
+        <FolderIcon className="size-4 shrink-0 text-muted-foreground" />
+        <h2 className="font-medium" data-testid="worker-title">
+          {worker.name}
+        </h2>
+        <code className="min-w-0 truncate font-mono text-xs text-muted-foreground" title={worker.directory}>
+          {worker.directory || "the root itself"}
+        </code>
+        <WorkerBadge state={worker.state} />
+        <div className="ml-auto flex items-center gap-1">
+          <WorkerMenu worker={worker} />
+          <StartChatDialog worker={worker}>
+            <Button variant="ghost" size="icon-sm" aria-label={`Start a chat with ${worker.name}, with a model and agent of your choice`} title="Start with options…" data-testid="start-chat-options">
+              <SlidersHorizontalIcon />
+            </Button>
+          </StartChatDialog>
+          <Button variant="outline" size="sm" disabled={pending} onClick={() => void start({ workerId: worker.id })} data-testid="start-chat">
+            <MessageSquarePlusIcon />
+            Start chat
+          </Button>
+        </div>
+      </header>
+      {worker.state === "unavailable" && (
+        <p className="border-b bg-bad/8 px-3 py-2 text-xs text-bad" data-testid="worker-reason">
+          {worker.reason ?? "The machine can't use this directory."}
+        </p>
+      )}
+      <div className="divide-y">
+        {open.length === 0 && <p className="px-3 py-3 text-xs text-muted-foreground">No open chat. Start one: each has its own opencode process, and several run side by side.</p>}
+        {open.map((chat) => (
+          <ChatRow key={chat.id} chat={chat} view={view} showPlace={false} />
+        ))}
+        {ended.length > 0 && (
+          <button
+            type="button"
+            className="w-full px-3 py-1.5 text-left text-xs text-muted-foreground outline-none hover:text-foreground focus-visible:ring-[3px] focus-visible:ring-ring/50 focus-visible:ring-inset"
+            aria-expanded={showEnded}
+            onClick={() => setShowEnded(!showEnded)}
+            data-testid="show-ended-chats"
+          >
+            {showEnded ? "Hide ended chats" : ended.length === 1 ? "1 ended chat" : `${ended.length} ended chats`}
+          </button>
+        )}
+        {showEnded && ended.map((chat) => <ChatRow key={chat.id} chat={chat} view={view} showPlace={false} />)}
+      </div>
+    </section>
+  );
+}
+
+const WORKER_STATES: Record<WorkerState, { variant: "ok" | "quiet" | "bad"; text: string }> = {
+  registered: { variant: "quiet", text: "not checked yet" },
+  ready: { variant: "ok", text: "ready" },
+  unavailable: { variant: "bad", text: "unavailable" },
+  removed: { variant: "quiet", text: "removed" },
+  unknown: { variant: "quiet", text: "unknown" },
+};
+
+function WorkerBadge({ state }: { state: WorkerState }) {
+  const { variant, text } = WORKER_STATES[state];
+  return (
+    <Badge variant={variant} data-testid="worker-state" data-state={state}>
+      {text}
+    </Badge>
+  );
+}
+
+function WorkerMenu({ worker }: { worker: WorkerSummary }) {
+  const [dialog, setDialog] = useState<"rename" | "remove" | null>(null);
+  const rename = useAction("worker.rename");
+  const remove = useAction("worker.remove");
+  const close = () => setDialog(null);
+  return (
+    <>
+      <DropdownMenu>
+        <DropdownMenuTrigger asChild>
+          <Button variant="ghost" size="icon-sm" aria-label={`Menu of ${worker.name}`} data-testid="worker-menu">
+            <EllipsisIcon />
+          </Button>
+        </DropdownMenuTrigger>
+        <DropdownMenuContent align="end">
+          <DropdownMenuItem onSelect={() => setDialog("rename")}>
+            <PencilIcon /> Rename…
+          </DropdownMenuItem>
+          <DropdownMenuSeparator />
+          <DropdownMenuItem variant="destructive" onSelect={() => setDialog("remove")} data-testid="worker-remove">
+            <Trash2Icon /> Remove…
+          </DropdownMenuItem>
+        </DropdownMenuContent>
+      </DropdownMenu>
+      <RenameDialog
+        open={dialog === "rename"}
+        onClose={close}
+        title={`Rename ${worker.name}`}
+        label="Name"
+        current={worker.name}
+        error={rename.error}
+        onRename={async (name) => (await rename.run({ workerId: worker.id, name })) !== null}
+      />
+      <ConfirmDialog
+        open={dialog === "remove"}
+        onClose={close}
+        title={`Remove ${worker.name}?`}
+        confirm="Remove worker"
+        error={remove.error}
+        onConfirm={async () => {
+          if (!(await remove.run({ workerId: worker.id }))) return false;
+          toast.success(`${worker.name} was removed`);
+          return true;
+        }}
+      >
+        {worker.openChatCount === 0 ? "It has no open chat." : worker.openChatCount === 1 ? "Its open chat ends." : `Its ${worker.openChatCount} open chats end.`} The directory and
+        everything in it stay on the machine.
+      </ConfirmDialog>
+    </>
+  );
+}

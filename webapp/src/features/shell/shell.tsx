@@ -1,0 +1,95 @@
+"use client";
+
+import { PanelLeftIcon } from "lucide-react";
+import dynamic from "next/dynamic";
+import { createContext, useContext, useState, type ReactNode } from "react";
+
+import { Button } from "@/components/ui/button";
+import { Sheet, SheetContent, SheetDescription, SheetTitle } from "@/components/ui/sheet";
+import { Skeleton } from "@/components/ui/skeleton";
+import { MachinePage } from "@/features/machine/machine-page";
+import { MachinesPage } from "@/features/machines/machines-page";
+import { SettingsPage } from "@/features/settings/settings-page";
+import type { Route } from "@/lib/route";
+
+import { ConnectionBanner } from "./connection-banner";
+import { FleetProvider } from "./fleet";
+import { NotFound } from "./not-found";
+import { Sidebar } from "./sidebar";
+
+const ChatPage = dynamic(() => import("@/features/chat/chat-page").then((module) => module.ChatPage), {
+  ssr: false,
+  loading: () => <ChatLoading />,
+});
+
+const DrawerContext = createContext<() => void>(() => undefined);
+
+/** The frame around every page: the tree of machines, workers and chats beside it. */
+export function Shell({ route }: { route: Route }) {
+  const [drawerOpen, setDrawerOpen] = useState(false);
+  return (
+    <FleetProvider>
+      <DrawerContext value={() => setDrawerOpen(true)}>
+        <a href="#main" className="sr-only z-50 rounded-md bg-popover px-3 py-2 focus:not-sr-only focus:fixed focus:top-2 focus:left-2">
+          Skip to content
+        </a>
+        <div className="flex h-dvh overflow-hidden">
+          <aside className="hidden w-68 shrink-0 flex-col border-r bg-sidebar md:flex">
+            <Sidebar route={route} />
+          </aside>
+          <Sheet open={drawerOpen} onOpenChange={setDrawerOpen}>
+            <SheetContent data-testid="drawer">
+              <SheetTitle className="sr-only">Machines and chats</SheetTitle>
+              <SheetDescription className="sr-only">Everything you own, as a tree.</SheetDescription>
+              <Sidebar route={route} onFollow={() => setDrawerOpen(false)} />
+            </SheetContent>
+          </Sheet>
+          <div className="flex min-w-0 flex-1 flex-col">
+            <ConnectionBanner />
+            <main id="main" tabIndex={-1} className="flex min-h-0 flex-1 flex-col outline-none">
+              <RoutedPage route={route} />
+            </main>
+          </div>
+        </div>
+      </DrawerContext>
+    </FleetProvider>
+  );
+}
+
+function RoutedPage({ route }: { route: Route }) {
+  switch (route.page) {
+    case "home":
+    case "sign-in":
+      return <MachinesPage />;
+    case "machine":
+      return <MachinePage key={route.machineId} machineId={route.machineId} />;
+    case "chat":
+      return <ChatPage key={route.chatSessionId} chatSessionId={route.chatSessionId} />;
+    case "settings":
+      return <SettingsPage />;
+    case "not-found":
+      return <NotFound />;
+  }
+}
+
+/** A page's top line; on a phone it has the button that opens the tree. */
+export function PageHeader({ children }: { children: ReactNode }) {
+  const openDrawer = useContext(DrawerContext);
+  return (
+    <header className="flex h-12 shrink-0 items-center gap-2 border-b px-3 md:px-4">
+      <Button variant="ghost" size="icon" className="-ml-1 md:hidden" aria-label="Open machines and chats" onClick={openDrawer} data-testid="open-drawer">
+        <PanelLeftIcon />
+      </Button>
+      {children}
+    </header>
+  );
+}
+
+function ChatLoading() {
+  return (
+    <div className="mx-auto flex w-full max-w-3xl flex-col gap-4 p-6">
+      <Skeleton className="h-5 w-1/3" />
+      <Skeleton className="h-20 w-full" />
+    </div>
+  );
+}

@@ -1,0 +1,88 @@
+"use client";
+
+import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
+
+import { Splash } from "@/features/shell/splash";
+import { asBackendError, type Backend, type Me } from "@/lib/backend/backend";
+import { useBackend, useConnection } from "@/lib/backend/react";
+import { navigate, type Route } from "@/lib/route";
+
+import { SignInPage } from "./sign-in-page";
+import { takeToken } from "./token";
+import { Unreachable } from "./unreachable";
+
+type State =
+  | { kind: "checking" }
+  | { kind: "unreachable"; message: string }
+  | { kind: "signed_out"; problem: string | null }
+  | { kind: "signed_in"; me: Me };
+
+interface Identity {
+  me: Me;
+  /** Asks again who is signed in, after a change of it. */
+  refresh: () => Promise<void>;
+}
+
+const IdentityContext = createContext<Identity | null>(null);
+
+export function useIdentity(): Identity {
+  const identity = useContext(IdentityContext);
+  if (!identity) throw new Error("useIdentity outside SignedIn");
+  return identity;
+}
+
+/** Shows its children to whoever is signed in, and the way in to everybody else. */
+export function SignedIn({ route, children }: { route: Route; children: ReactNode }) {
+  const backend = useBackend();
+  const connection = useConnection();
+  const [state, setState] = useState<State>({ kind: "checking" });
+
+  const check = useCallback(async () => setState(await whoIsThere(backend)), [backend]);
+  useEffect(() => {
+    let current = true;
+    void whoIsThere(backend).then((next) => {
+      if (current) setState(next);
+    });
+    return () => {
+      current = false;
+    };
+  }, [backend]);
+
+  const signedIn = state.kind === "signed_in" && connection.kind !== "signed_out";
+  useEffect(() => {
+    if (signedIn && route.page === "sign-in") navigate({ page: "home" }, { replace: true });
+  }, [signedIn, route.page]);
+
+  const identity = useMemo(() => (state.kind === "signed_in" ? { me: state.me, refresh: check } : null), [state, check]);
+
+  if (state.kind === "checking") return <Splash />;
+  if (state.kind === "unreachable") return <Unreachable message={state.message} onRetry={check} />;
+  if (!signedIn || !identity) {
+    return <SignInPage problem={state.kind === "signed_out" ? state.problem : "You were signed out. Sign in again to go on."} onSignedIn={check} />;
+  }
+  return <IdentityContext value={identity}>{children}</IdentityContext>;
+}
+
+async function whoIsThere(backend: Backend): Promise<State> {
+  try {
+    const problem = await signInByLink(backend);
+    const me = await backend.auth.me();
+    return me ? { kind: "signed_in", me } : { kind: "signed_out", problem };
+  } catch (error) {
+    return { kind: "unreachable", message: asBackendError(error).message };
+  }
+}
+
+/** Signs in with the link's token, if the page was opened by one; tells why it could not. */
+async function signInByLink(backend: Backend): Promise<string | null> {
+  const token = takeToken();
+  if (token === null) return null;
+  try {
+    await backend.auth.signInWithToken(token);
+    return null;
+  } catch (error) {
+    const refusal = asBackendError(error);
+    if (refusal.isRetryable && refusal.code !== "rate_limited") throw refusal;
+    return refusal.message;
+  }
+}

@@ -1,0 +1,13 @@
+const encoder = new TextEncoder();
+
+/** The length in UTF-8, in which the backend's limits count. */
+export function byteLength(text: string): number {
+  return encoder.encode(text).length;
+}
+
+/** `512 B`, `12.3 KiB`, `1.2 MiB`. */
+export function byteSize(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(1)} KiB`;
+  return `${(bytes / (1024 * 1024)).toFixed(1)} MiB`;
+}
