@@ -32,6 +32,8 @@ const REQUEST_MAX_BYTES: usize = 64 * 1024 * 1024;
 const DELTAS_WAITING: usize = 64;
 /// How many different requests are remembered for telling a retry.
 const REMEMBERED_REQUESTS: usize = 4_096;
+/// The pause before a cut: what was sent before it must have been read, or it is cut off too.
+const CUT_AFTER: Duration = Duration::from_millis(300);
 /// How long `stop` waits for open answers to end.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
@@ -231,7 +233,7 @@ fn pieces(steps: Vec<Step>, pace: Duration, turn: usize) -> impl Iterator<Item =
                 let call = Piece::Call { index, id: format!("call_{turn}_{index}"), tool, arguments: arguments.to_string() };
                 Box::new(std::iter::once((pace, call)))
             }
-            Step::Cut => Box::new(std::iter::once((pace, Piece::Cut))),
+            Step::Cut => Box::new(std::iter::once((CUT_AFTER, Piece::Cut))),
         }
     })
 }

@@ -1,0 +1,2 @@
+//! A double of opencode that misbehaves on demand.
+fn main() {}
