@@ -1,6 +1,6 @@
 "use client";
 
-import { useState, type FormEvent } from "react";
+import { useState, type SubmitEvent } from "react";
 
 import { ErrorNote } from "@/components/error-note";
 import { Button } from "@/components/ui/button";
@@ -38,7 +38,7 @@ function RenameForm({ onClose, title, label, current, onRename, error }: Omit<Pr
   const [name, setName] = useState(current);
   const [pending, setPending] = useState(false);
   const tooLong = byteLength(name.trim()) > LIMITS.nameMaxBytes;
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     setPending(true);
     const done = await onRename(name.trim());

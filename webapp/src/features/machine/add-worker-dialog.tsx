@@ -1,6 +1,6 @@
 "use client";
 
-import { useState, type FormEvent, type ReactNode } from "react";
+import { useState, type SubmitEvent, type ReactNode } from "react";
 
 import { ErrorNote } from "@/components/error-note";
 import { Button } from "@/components/ui/button";
@@ -31,7 +31,7 @@ function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () 
   const problem = problemOfDirectory(directory, machine.info?.root);
   const nameTooLong = byteLength(name.trim()) > LIMITS.nameMaxBytes;
 
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const worker = await run({ machineId: machine.id, directory: cleanDirectory(directory, machine.info?.root), name: name.trim() || null });
     if (worker) onClose();

@@ -1,6 +1,6 @@
 "use client";
 
-import { useState, type FormEvent, type ReactNode } from "react";
+import { useState, type SubmitEvent, type ReactNode } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Dialog, DialogContent, DialogDescription, DialogFooter, DialogHeader, DialogTitle, DialogTrigger } from "@/components/ui/dialog";
@@ -32,7 +32,7 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
   const modelWrong = model.trim() !== "" && !MODEL_FORM.test(model.trim());
   const titleTooLong = byteLength(title.trim()) > LIMITS.nameMaxBytes;
 
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const started = await start({ workerId: worker.id, title: title.trim() || null, model: model.trim() || null, agent: agent.trim() || null });
     if (started) onClose();

@@ -1,6 +1,6 @@
 "use client";
 
-import { useState, type FormEvent, type ReactNode } from "react";
+import { useState, type SubmitEvent, type ReactNode } from "react";
 
 import { ErrorNote } from "@/components/error-note";
 import { Button } from "@/components/ui/button";
@@ -30,7 +30,7 @@ function AddMachine({ onClose }: { onClose: () => void }) {
   const [issued, setIssued] = useState<RegistrationKeyReply | null>(null);
   const tooLong = byteLength(name.trim()) > LIMITS.nameMaxBytes;
 
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     setIssued(await run({ name: name.trim() }));
   };

@@ -1,7 +1,7 @@
 "use client";
 
 import { ArrowRightIcon, LinkIcon } from "lucide-react";
-import { useState, type FormEvent } from "react";
+import { useState, type SubmitEvent } from "react";
 
 import { ErrorNote } from "@/components/error-note";
 import { Logo } from "@/components/logo";
@@ -17,7 +17,7 @@ export function SignInPage({ problem, onSignedIn }: { problem: string | null; on
   const [pending, setPending] = useState(false);
   const [error, setError] = useState<string | null>(problem);
 
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     setPending(true);
     setError(null);

@@ -31,9 +31,12 @@ export function keepReading(handlers: ReconnectHandlers): () => void {
     if (lastByteAt !== null && Date.now() - lastByteAt > SUSPECT_AFTER_MS) current.abort();
   });
 
+  // A function, since the signal changes while the loop waits.
+  const isEnded = () => ended.signal.aborted;
+
   const run = async () => {
     let attempt = 0;
-    while (!ended.signal.aborted) {
+    while (!isEnded()) {
       current = new AbortController();
       try {
         await readSse(
@@ -51,14 +54,14 @@ export function keepReading(handlers: ReconnectHandlers): () => void {
           AbortSignal.any([ended.signal, current.signal]),
         );
       } catch (error) {
-        if (ended.signal.aborted) return;
+        if (isEnded()) return;
         if (error instanceof BackendError && !error.isRetryable && error.code !== "internal") {
           stopListening();
           handlers.onRefused(error);
           return;
         }
       }
-      if (ended.signal.aborted) return;
+      if (isEnded()) return;
       handlers.onLost(lastByteAt);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, backoffMs(attempt));
