@@ -1,6 +1,15 @@
 //! The embedded backend: axum, SQLite, server-sent events, and the built page.
+//!
+//! [`Hub::start`] serves the contract of `protocol` over HTTP from one data directory.
 
+mod api;
+mod clock;
+mod hub;
 pub mod listen;
 pub mod refusal;
 pub mod store;
 pub mod streams;
+
+pub use api::{InvalidPublicUrl, PageSource, PrepareError};
+pub use clock::{Clock, ManualClock};
+pub use hub::{Hub, HubConfig, RunningHub, StartError};

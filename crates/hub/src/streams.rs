@@ -25,6 +25,7 @@ use std::sync::Arc;
 pub use access::{Access, AccessRequest, Action, Fence, Grant, OpenAccess};
 pub use append::{Append, Appended, Producer};
 pub use content::Payload;
+pub(crate) use content::depth as json_depth;
 pub use error::StreamError;
 pub use http::router;
 pub use lifecycle::{Create, Created, Lifetime};

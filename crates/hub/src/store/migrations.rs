@@ -46,4 +46,31 @@ pub(super) const MIGRATIONS: &[&str] = &[
         stream  INTEGER PRIMARY KEY
     ) STRICT;
     ",
+    // 2: people, and what they sign in with. Of a secret only its hash is kept.
+    "
+    CREATE TABLE person (
+        id            TEXT PRIMARY KEY,
+        name          TEXT NOT NULL,
+        password      TEXT,             -- argon2id, as a PHC string
+        created_ms    INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE sign_in_link (
+        hash          TEXT PRIMARY KEY,
+        person        TEXT NOT NULL REFERENCES person (id),
+        expires_ms    INTEGER NOT NULL,
+        process_bound INTEGER NOT NULL  -- void when the hub starts anew
+    ) STRICT;
+
+    -- What shows who somebody is: a cookie, or a token for programs.
+    CREATE TABLE sign_in (
+        hash          TEXT PRIMARY KEY,
+        id            TEXT NOT NULL UNIQUE,
+        person        TEXT NOT NULL REFERENCES person (id),
+        kind          TEXT NOT NULL,    -- browser, token, local
+        name          TEXT NOT NULL,
+        created_ms    INTEGER NOT NULL,
+        used_ms       INTEGER NOT NULL  -- to the hour
+    ) STRICT;
+    ",
 ];

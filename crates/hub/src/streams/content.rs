@@ -160,7 +160,7 @@ fn flatten(body: &[u8], depth_limit: usize) -> Result<Bytes, StreamError> {
 }
 
 /// How deep brackets nest outside strings; exact for what is JSON.
-fn depth(json: &[u8]) -> usize {
+pub(crate) fn depth(json: &[u8]) -> usize {
     let (mut open, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
     for byte in json {

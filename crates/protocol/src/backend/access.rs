@@ -33,11 +33,7 @@ pub(super) const CONNECTION_PREFIX: &str = "omc";
 impl<R: Rows> Backend<'_, R> {
     /// Checks the credential and whether this kind of caller may call the function at all.
     pub(super) fn authorise(&mut self, function: &FunctionInfo, caller: &Caller) -> Result<Actor, CallError> {
-        let actor = match caller {
-            Caller::Anyone => Actor::Anyone,
-            Caller::Person(person) => Actor::Person(person.clone()),
-            Caller::Machine(token) => self.connection(token)?,
-        };
+        let actor = self.recognise(caller)?;
         match (function.access, &actor) {
             (Access::Anyone, _) | (Access::Person, Actor::Person(_)) | (Access::Machine, Actor::Machine { .. }) => Ok(actor),
             (Access::Person, Actor::Anyone) => {
@@ -52,6 +48,18 @@ impl<R: Rows> Backend<'_, R> {
             (Access::Machine, Actor::Person(_)) => {
                 Err(CallError::new(ErrorCode::Forbidden, format!("{} is for machines, not for people.", function.name)))
             }
+        }
+    }
+
+    /// Who the caller is, if what they brought holds.
+    ///
+    /// # Errors
+    /// [`CallError`] says why it does not.
+    pub fn recognise(&self, caller: &Caller) -> Result<Actor, CallError> {
+        match caller {
+            Caller::Anyone => Ok(Actor::Anyone),
+            Caller::Person(person) => Ok(Actor::Person(person.clone())),
+            Caller::Machine(token) => self.connection(token),
         }
     }
 

@@ -1,0 +1,219 @@
+//! The built page: files with a strict policy.
+
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::Response,
+    routing::any,
+};
+use protocol::{CallError, ErrorCode};
+use rust_embed::RustEmbed;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::refusal;
+
+/// Where the page comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PageSource {
+    /// What was built into this program. A debug build reads `webapp/out` of its source tree instead.
+    #[default]
+    Embedded,
+    /// The folder of an exported page, read anew for each request.
+    Directory(PathBuf),
+}
+
+#[derive(RustEmbed)]
+#[folder = "../../webapp/out"]
+#[allow_missing = true]
+struct Built;
+
+/// Names under which Next puts files that never change.
+const IMMUTABLE_PREFIX: &str = "_next/static/";
+/// Written by the page's build: the hashes of its inline scripts.
+const CSP_FILE: &str = "csp.json";
+const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Orchestrator</title>\
+<h1>The page has not been built</h1>\
+<p>The backend runs, but there is no page in this build. Build it with <code>npm ci &amp;&amp; npm run build</code> \
+in <code>webapp/</code>, then build the backend again &mdash; or run <code>./start</code>, which does both.</p>";
+
+/// The page, ready to be served.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    source: PageSource,
+}
+
+impl Page {
+    pub(crate) fn new(source: PageSource) -> Self {
+        Self { source }
+    }
+
+    async fn read(&self, name: &str) -> Option<Cow<'static, [u8]>> {
+        match &self.source {
+            PageSource::Embedded => Built::get(name).map(|file| file.data),
+            PageSource::Directory(directory) => {
+                let path = directory.join(name);
+                let inside = inside(directory, &path).await?;
+                tokio::fs::read(inside).await.ok().map(Cow::Owned)
+            }
+        }
+    }
+
+    /// The file for a path, as Next's static export lays them out, and whether it is there.
+    async fn file_for(&self, path: &str) -> Option<(String, Cow<'static, [u8]>)> {
+        let names = if path.is_empty() {
+            vec!["index.html".to_owned()]
+        } else {
+            vec![path.to_owned(), format!("{path}.html"), format!("{path}/index.html")]
+        };
+        for name in names {
+            if let Some(data) = self.read(&name).await {
+                return Some((name, data));
+            }
+        }
+        None
+    }
+
+    async fn policy(&self) -> HeaderValue {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Hashes {
+            script_hashes: Vec<String>,
+        }
+        let hashes = self.read(CSP_FILE).await.and_then(|data| serde_json::from_slice::<Hashes>(&data).ok());
+        let scripts: String = hashes
+            .map(|hashes| hashes.script_hashes)
+            .unwrap_or_default()
+            .iter()
+            .filter(|hash| is_hash(hash))
+            .map(|hash| format!(" '{}'", hash.trim_matches('\'')))
+            .collect();
+        let policy = format!(
+            "default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        );
+        HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+    }
+}
+
+pub(crate) fn router(page: Page) -> Router {
+    Router::new().fallback(any(serve)).with_state(Arc::new(page))
+}
+
+async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = refusal::response(CallError::new(ErrorCode::Invalid, "The page is read with GET."));
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        return response;
+    }
+    let Some(path) = clean(request.uri()) else {
+        return refusal::response(CallError::new(ErrorCode::NotFound, "There is no such page."));
+    };
+    if let Some((name, data)) = page.file_for(&path).await.filter(|(name, _)| name != CSP_FILE) {
+        return file(&page, request.headers(), &name, data, StatusCode::OK).await;
+    }
+    if page.read("index.html").await.is_none() {
+        return file(&page, request.headers(), "index.html", Cow::Borrowed(NOT_BUILT.as_bytes()), StatusCode::NOT_FOUND).await;
+    }
+    match page.read("404.html").await {
+        Some(data) => file(&page, request.headers(), "404.html", data, StatusCode::NOT_FOUND).await,
+        None => refusal::response(CallError::new(ErrorCode::NotFound, "There is no such page.")),
+    }
+}
+
+async fn file(page: &Page, headers: &HeaderMap, name: &str, data: Cow<'static, [u8]>, status: StatusCode) -> Response {
+    let etag = format!("\"{}\"", protocol::secret::hex(&Sha256::digest(&data)[..16]));
+    let is_known = status == StatusCode::OK
+        && headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|known| matches!(known.trim().trim_start_matches("W/"), known if known == etag || known == "*"));
+    let mut response = Response::new(if is_known { Body::empty() } else { Body::from(data.into_owned()) });
+    *response.status_mut() = if is_known { StatusCode::NOT_MODIFIED } else { status };
+    let out = response.headers_mut();
+    if !is_known {
+        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    }
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        out.insert(header::ETAG, etag);
+    }
+    let caching = if name.starts_with(IMMUTABLE_PREFIX) && status == StatusCode::OK {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    out.insert(header::CONTENT_SECURITY_POLICY, page.policy().await);
+    response
+}
+
+/// The path below the page's root, decoded; `None` for what can't be a file of a page.
+fn clean(uri: &Uri) -> Option<String> {
+    let path = decode(uri.path().trim_matches('/'))?;
+    let odd = |segment: &str| segment.is_empty() || segment.starts_with('.') || segment.contains(['\\', ':', '\0']);
+    (path.is_empty() || !path.split('/').any(odd)).then_some(path)
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The real path of a file, if it is a file within the directory, links included.
+async fn inside(directory: &Path, path: &Path) -> Option<PathBuf> {
+    let (root, real) = (
+        tokio::fs::canonicalize(directory).await.ok()?,
+        tokio::fs::canonicalize(path).await.ok()?,
+    );
+    let is_file = tokio::fs::metadata(&real).await.ok()?.is_file();
+    (is_file && real.starts_with(root)).then_some(real)
+}
+
+fn is_hash(text: &str) -> bool {
+    let text = text.trim_matches('\'');
+    text.split_once('-').is_some_and(|(algorithm, digest)| {
+        matches!(algorithm, "sha256" | "sha384" | "sha512")
+            && digest
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
+    })
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "txt" => "text/plain; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "woff" => "font/woff",
+        "wasm" => "application/wasm",
+        _ => "application/octet-stream",
+    }
+}

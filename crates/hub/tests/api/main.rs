@@ -1,0 +1,4 @@
+//! The hub over HTTP, from outside.
+
+mod story;
+mod support;
