@@ -208,3 +208,41 @@ impl Chat {
         seen
     }
 }
+
+/// The processes that run in a directory or below it, or have a path below it in their environment.
+pub fn processes_of(home: &Path) -> Vec<u32> {
+    let needle = home.to_str().unwrap().as_bytes();
+    let own = std::process::id();
+    let has = |id: &u32| {
+        let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+        let directory = std::fs::read_link(format!("/proc/{id}/cwd")).unwrap_or_default();
+        environment.windows(needle.len()).any(|window| window == needle) || directory.starts_with(home)
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id| *id != own).filter(has).collect()
+}
+
+/// The process whose command line has a word.
+pub fn process_called(home: &Path, word: &str) -> u32 {
+    let has = |id: &u32| {
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).next().is_some_and(|program| String::from_utf8_lossy(program).ends_with(word))
+    };
+    processes_of(home).into_iter().find(has).unwrap_or_else(|| panic!("no process called {word}"))
+}
+
+/// kill -9.
+pub fn kill(process: u32) {
+    assert!(std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+}
+
+/// Waits until something is so.
+pub async fn until(is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(HANG, wait).await.expect("it never came to be so");
+}
