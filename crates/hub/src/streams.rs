@@ -6,6 +6,7 @@
 
 mod access;
 mod append;
+mod chunks;
 mod content;
 mod cursor;
 mod error;
@@ -34,7 +35,9 @@ pub use offset::{Offset, ReadFrom};
 pub use read::{Page, Tail};
 
 use crate::store::{ReadError, Store, Transaction, WriteError};
-use live::Live;
+use bytes::Bytes;
+use chunks::LogLevel;
+use live::{Change, Live};
 
 /// Tells the time: milliseconds since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -50,8 +53,26 @@ struct Inner {
     limits: StreamLimits,
     clock: Clock,
     live: Arc<Live>,
-    /// Tells the sweeper that there is something to remove.
-    garbage: Arc<tokio::sync::Notify>,
+    log: LogLevel,
+    /// Wakes the sweeper: there is something to settle or to remove.
+    chores: Arc<tokio::sync::Notify>,
+}
+
+impl Inner {
+    /// What follows the commit of an append.
+    fn appended(&self, stream: i64, start: u64, data: Bytes, closed: bool) {
+        if !data.is_empty() && self.log.add(data.len()) {
+            self.chores.notify_one();
+        }
+        self.live.publish(
+            stream,
+            Change::Appended {
+                start,
+                data,
+                closed,
+            },
+        );
+    }
 }
 
 impl Streams {
@@ -71,7 +92,8 @@ impl Streams {
             limits,
             clock,
             live,
-            garbage: Arc::default(),
+            log: LogLevel::unknown(),
+            chores: Arc::default(),
         });
         sweep::spawn(&inner);
         Self { inner }

@@ -84,7 +84,7 @@ fn check(producer: u64, acked: &BTreeMap<u64, u64>, written: &str, last_round: u
 fn written(producer: u64) -> impl FnOnce(&rusqlite::Connection) -> String {
     move |connection| {
         let mut statement = connection
-            .prepare("SELECT data FROM stream_chunk JOIN stream ON stream.id = stream WHERE path = ?1 ORDER BY start")
+            .prepare("SELECT data FROM (SELECT stream, start, data FROM stream_chunk UNION ALL SELECT stream, start, data FROM stream_log) JOIN stream ON stream.id = stream WHERE path = ?1 ORDER BY start")
             .expect("prepares");
         let chunks = statement
             .query_map([producer.to_string()], |row| row.get::<_, Vec<u8>>(0))

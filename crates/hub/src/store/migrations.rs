@@ -14,25 +14,38 @@ pub(super) const MIGRATIONS: &[&str] = &[
         id            INTEGER PRIMARY KEY AUTOINCREMENT,
         path          TEXT NOT NULL UNIQUE,
         content_type  TEXT NOT NULL,
-        tail          INTEGER NOT NULL DEFAULT 0, -- bytes
+        tail          INTEGER NOT NULL,           -- bytes
+        settled       INTEGER NOT NULL DEFAULT 0, -- bytes of them in stream_chunk; the rest is in stream_log
         closed        INTEGER NOT NULL DEFAULT 0,
         closed_by     TEXT,                       -- producer id, with the next two: who closed it
         closed_epoch  INTEGER,
         closed_seq    INTEGER,
         writer_seq    TEXT,                       -- the last Stream-Seq
+        producer      TEXT,                       -- the producer that appended last, with the next two: its state
+        producer_epoch INTEGER,
+        producer_seq  INTEGER,
         ttl_s         INTEGER,                    -- sliding, counted from touched_ms
         touched_ms    INTEGER NOT NULL,
         expires_ms    INTEGER                     -- absolute
     ) STRICT;
     CREATE INDEX stream_expiring ON stream (id) WHERE ttl_s IS NOT NULL OR expires_ms IS NOT NULL;
 
-    CREATE TABLE stream_chunk (
+    -- Each append is a row of stream_log first: all streams share its last page, so that a group commit writes
+    -- few pages. Now and then all of it is moved to stream_chunk, where a stream's appends lie together.
+    CREATE TABLE stream_log (
+        id      INTEGER PRIMARY KEY,
         stream  INTEGER NOT NULL,
         start   INTEGER NOT NULL, -- bytes before it in the stream
+        data    BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE stream_chunk (
+        stream  INTEGER NOT NULL,
+        start   INTEGER NOT NULL,
         data    BLOB NOT NULL,
         PRIMARY KEY (stream, start)
     ) STRICT, WITHOUT ROWID;
 
+    -- The producers of a stream but for the last one, which for most streams is the only one.
     CREATE TABLE stream_producer (
         stream    INTEGER NOT NULL,
         producer  TEXT NOT NULL,

@@ -7,9 +7,8 @@ use protocol::producer::{Decision, ProducerState, decide};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    Fence, Offset, Payload, StreamError, Streams,
+    Fence, Offset, Payload, StreamError, Streams, chunks,
     content::essence,
-    live::Change,
     row::{self, Row},
 };
 use crate::store::Transaction;
@@ -71,7 +70,7 @@ impl Streams {
         } = append;
         let row = row::load(transaction, path, now_ms)?;
         let known = match &producer {
-            Some(producer) => known_producer(transaction, row.id, &producer.id)?,
+            Some(producer) => known_producer(transaction, &row, &producer.id)?,
             None => None,
         };
         if row.closed {
@@ -123,36 +122,35 @@ impl Streams {
         }
 
         if !data.is_empty() {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO stream_chunk (stream, start, data) VALUES (?1, ?2, ?3)",
-                )?
-                .execute(params![row.id, row.tail, &data[..]])?;
+            chunks::put(transaction, row.id, row.tail, &data)?;
         }
-        if let (Some(producer), Some(next)) = (&producer, next) {
-            remember_producer(transaction, row.id, &producer.id, next)?;
+        if let (Some(producer), Some((last, state))) = (&producer, &row.producer)
+            && producer.id != *last
+        {
+            set_aside(transaction, row.id, last, *state)?;
         }
         transaction
             .prepare_cached(
                 "UPDATE stream SET tail = ?2, touched_ms = iif(ttl_s IS NULL, touched_ms, ?3), \
-                 writer_seq = coalesce(?4, writer_seq) WHERE id = ?1",
+                 writer_seq = coalesce(?4, writer_seq), producer = coalesce(?5, producer), \
+                 producer_epoch = coalesce(?6, producer_epoch), producer_seq = coalesce(?7, producer_seq) \
+                 WHERE id = ?1",
             )?
-            .execute(params![row.id, tail, now_ms, writer_seq])?;
+            .execute(params![
+                row.id,
+                tail,
+                now_ms,
+                writer_seq,
+                producer.as_ref().map(|producer| &producer.id),
+                next.map(|next| next.epoch),
+                next.map(|next| next.last_seq),
+            ])?;
         if close {
             mark_closed(transaction, row.id, producer.as_ref())?;
         }
 
-        let (live, id, start) = (Arc::clone(&self.inner.live), row.id, row.tail);
-        transaction.after_commit(move || {
-            live.publish(
-                id,
-                Change::Appended {
-                    start,
-                    data,
-                    closed: close,
-                },
-            )
-        });
+        let (inner, id, start) = (Arc::clone(&self.inner), row.id, row.tail);
+        transaction.after_commit(move || inner.appended(id, start, data, close));
         Ok(Appended {
             tail: row.at(tail),
             closed: close,
@@ -216,25 +214,32 @@ fn repeated(row: &Row, known: Option<ProducerState>) -> Appended {
     }
 }
 
+/// What the stream remembers of a producer.
 fn known_producer(
     connection: &Connection,
-    stream: i64,
+    row: &Row,
     producer: &str,
 ) -> rusqlite::Result<Option<ProducerState>> {
-    connection
-        .prepare_cached(
-            "SELECT epoch, last_seq FROM stream_producer WHERE stream = ?1 AND producer = ?2",
-        )?
-        .query_row(params![stream, producer], |row| {
-            Ok(ProducerState {
-                epoch: row.get(0)?,
-                last_seq: row.get(1)?,
+    match &row.producer {
+        // None has ever appended.
+        None => Ok(None),
+        Some((last, state)) if last == producer => Ok(Some(*state)),
+        Some(_) => connection
+            .prepare_cached(
+                "SELECT epoch, last_seq FROM stream_producer WHERE stream = ?1 AND producer = ?2",
+            )?
+            .query_row(params![row.id, producer], |row| {
+                Ok(ProducerState {
+                    epoch: row.get(0)?,
+                    last_seq: row.get(1)?,
+                })
             })
-        })
-        .optional()
+            .optional(),
+    }
 }
 
-fn remember_producer(
+/// Keeps the state of the last producer while another one takes its place in the stream's row.
+fn set_aside(
     connection: &Connection,
     stream: i64,
     producer: &str,

@@ -7,6 +7,7 @@ use rusqlite::params;
 use super::{
     Fence, Offset, Payload, StreamError, Streams, Tail,
     append::mark_closed,
+    chunks,
     content::{DEFAULT_CONTENT_TYPE, check_content_type, essence},
     limits::{PATH_MAX_BYTES, TTL_MAX_S},
     row,
@@ -132,18 +133,12 @@ impl Streams {
             ])?;
         let id = transaction.last_insert_rowid();
         if !stored.is_empty() {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO stream_chunk (stream, start, data) VALUES (?1, 0, ?2)",
-                )?
-                .execute(params![id, &stored[..]])?;
+            chunks::put(transaction, id, 0, &stored)?;
+            let inner = Arc::clone(&self.inner);
+            transaction.after_commit(move || inner.appended(id, 0, stored, closed));
         }
         if closed {
             mark_closed(transaction, id, None)?;
-        }
-        if lifetime != Lifetime::Unlimited {
-            let garbage = Arc::clone(&self.inner.garbage);
-            transaction.after_commit(move || garbage.notify_one());
         }
         let tail = Tail {
             offset: Offset {

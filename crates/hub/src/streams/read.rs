@@ -1,10 +1,10 @@
 //! Reading: where a stream stands, and its bytes by pages.
 
-use bytes::{Bytes, BytesMut};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use bytes::Bytes;
+use rusqlite::Connection;
 
 use super::{
-    Offset, ReadFrom, StreamError, Streams,
+    Offset, ReadFrom, StreamError, Streams, chunks,
     content::Kind,
     row::{self, Row},
 };
@@ -123,7 +123,7 @@ impl Streams {
         from: u64,
     ) -> Result<(u64, Bytes), StreamError> {
         let limit = self.inner.limits.event_bytes;
-        self.query(move |connection| chunks(connection, stream, kind, from, limit))
+        self.query(move |connection| chunks::get(connection, stream, kind, from, limit))
             .await
     }
 }
@@ -148,7 +148,7 @@ fn page(
     let (next, stored) = if position == row.tail {
         (position, Bytes::new())
     } else {
-        chunks(connection, row.id, row.kind(), position, limit)?
+        chunks::get(connection, row.id, row.kind(), position, limit)?
     };
     Ok(Page {
         from: row.at(position),
@@ -156,45 +156,4 @@ fn page(
         stored,
         tail: Tail::of(row),
     })
-}
-
-/// The bytes from `position` on, as far as whole appends fit `limit` (at least one), and where they end.
-fn chunks(
-    connection: &Connection,
-    stream: i64,
-    kind: Kind,
-    position: u64,
-    limit: usize,
-) -> Result<(u64, Bytes), StreamError> {
-    let first: Option<u64> = connection
-        .prepare_cached("SELECT max(start) FROM stream_chunk WHERE stream = ?1 AND start <= ?2")?
-        .query_row(params![stream, position], |row| row.get(0))
-        .optional()?
-        .flatten();
-    // Without a chunk: the stream was deleted meanwhile.
-    let first = first.ok_or(StreamError::NotFound)?;
-    let mut skip = usize::try_from(position - first).unwrap_or(usize::MAX);
-    if skip > 0 && kind == Kind::Json {
-        return Err(StreamError::invalid(
-            "the offset lies within a message; use one that this backend gave out",
-        ));
-    }
-    let mut statement = connection.prepare_cached(
-        "SELECT data FROM stream_chunk WHERE stream = ?1 AND start >= ?2 ORDER BY start",
-    )?;
-    let mut rows = statement.query(params![stream, first])?;
-    let mut bytes = BytesMut::new();
-    while let Some(row) = rows.next()? {
-        let data = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-        let rest = data.get(skip..).unwrap_or_default();
-        if !bytes.is_empty() && bytes.len() + rest.len() > limit {
-            break;
-        }
-        skip = skip.saturating_sub(data.len());
-        bytes.extend_from_slice(rest);
-    }
-    Ok((
-        position + u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-        bytes.freeze(),
-    ))
 }

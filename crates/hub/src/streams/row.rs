@@ -1,8 +1,9 @@
 //! The row of a stream, as stored.
 
+use protocol::producer::ProducerState;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Offset, Producer, StreamError, Streams, content::Kind, live::Change};
+use super::{Offset, Producer, StreamError, Streams, chunks, content::Kind, live::Change};
 use crate::store::Transaction;
 
 /// A stream that exists and has not expired.
@@ -17,6 +18,8 @@ pub(super) struct Row {
     pub(super) writer_seq: Option<String>,
     pub(super) ttl_s: Option<u64>,
     pub(super) expires_ms: Option<u64>,
+    /// The producer that appended last.
+    pub(super) producer: Option<(String, ProducerState)>,
     touched_ms: u64,
 }
 
@@ -48,19 +51,24 @@ fn any(connection: &Connection, path: &str) -> rusqlite::Result<Option<Row>> {
     connection
         .prepare_cached(
             "SELECT id, content_type, tail, closed, closed_by, closed_epoch, closed_seq, writer_seq, ttl_s, \
-             expires_ms, touched_ms FROM stream WHERE path = ?1",
+             expires_ms, touched_ms, producer, producer_epoch, producer_seq FROM stream WHERE path = ?1",
         )?
         .query_row([path], |row| {
-            let closed_by: Option<String> = row.get(4)?;
+            let closed_by = match row.get(4)? {
+                Some(id) => Some(Producer { id, epoch: row.get(5)?, seq: row.get(6)? }),
+                None => None,
+            };
+            let producer = match row.get(11)? {
+                Some(id) => Some((id, ProducerState { epoch: row.get(12)?, last_seq: row.get(13)? })),
+                None => None,
+            };
             Ok(Row {
                 id: row.get(0)?,
                 content_type: row.get(1)?,
                 tail: row.get(2)?,
                 closed: row.get(3)?,
-                closed_by: match closed_by {
-                    Some(id) => Some(Producer { id, epoch: row.get(5)?, seq: row.get(6)? }),
-                    None => None,
-                },
+                closed_by,
+                producer,
                 writer_seq: row.get(7)?,
                 ttl_s: row.get(8)?,
                 expires_ms: row.get(9)?,
@@ -101,7 +109,7 @@ pub(super) fn touch(connection: &Connection, id: i64, now_ms: u64) -> rusqlite::
         .map(drop)
 }
 
-/// Takes the stream away; its chunks are left to the sweeper, so that a large stream does not hold up others.
+/// Takes the stream away.
 pub(super) fn remove(
     streams: &Streams,
     transaction: &Transaction<'_>,
@@ -113,14 +121,12 @@ pub(super) fn remove(
     transaction
         .prepare_cached("DELETE FROM stream_producer WHERE stream = ?1")?
         .execute([id])?;
-    transaction
-        .prepare_cached("INSERT INTO stream_garbage (stream) VALUES (?1)")?
-        .execute([id])?;
+    chunks::remove(transaction, id)?;
     let live = std::sync::Arc::clone(&streams.inner.live);
-    let garbage = std::sync::Arc::clone(&streams.inner.garbage);
+    let chores = std::sync::Arc::clone(&streams.inner.chores);
     transaction.after_commit(move || {
         live.publish(id, Change::Gone);
-        garbage.notify_one();
+        chores.notify_one();
     });
     Ok(())
 }

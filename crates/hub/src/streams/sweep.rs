@@ -1,13 +1,11 @@
-//! Removes expired streams, and the chunks of deleted ones a few at a time between other writes.
+//! Settles the log, lets streams expire, and removes the chunks of deleted ones a few at a time.
 
 use std::sync::{Arc, Weak};
 
-use rusqlite::params;
+use super::{Inner, StreamError, Streams, chunks, row};
 
-use super::{Inner, StreamError, Streams, row};
-
-/// Streams that one job lets expire.
-const EXPIRED_AT_ONCE: u32 = 100;
+/// Streams that one job lets expire; each goes through the log.
+const EXPIRED_AT_ONCE: u32 = 20;
 /// Chunks that one job removes.
 const CHUNKS_AT_ONCE: u32 = 256;
 
@@ -15,69 +13,63 @@ const CHUNKS_AT_ONCE: u32 = 256;
 pub(super) fn spawn(inner: &Arc<Inner>) {
     let (streams, wake, every) = (
         Arc::downgrade(inner),
-        Arc::clone(&inner.garbage),
+        Arc::clone(&inner.chores),
         inner.limits.sweep_every,
     );
     tokio::spawn(async move {
+        let mut idle = true;
         while let Some(inner) = Weak::upgrade(&streams) {
-            match (Streams { inner }).sweep().await {
+            match (Streams { inner }).sweep(idle).await {
                 Ok(()) => {}
                 Err(StreamError::Unavailable { reason }) => {
                     tracing::debug!(reason, "sweeping streams waits")
                 }
                 Err(error) => tracing::warn!(%error, "sweeping streams failed; it is tried again"),
             }
-            tokio::select! {
-                () = wake.notified() => {}
-                () = tokio::time::sleep(every) => {}
-            }
+            idle = tokio::time::timeout(every, wake.notified()).await.is_err();
         }
     });
 }
 
 impl Streams {
-    async fn sweep(&self) -> Result<(), StreamError> {
-        let now_ms = self.now_ms();
-        while self
-            .query(move |connection| Ok(!row::expired(connection, now_ms, 1)?.is_empty()))
-            .await?
-        {
-            let streams = self.clone();
-            self.submit(move |transaction| {
-                for id in row::expired(transaction, now_ms, EXPIRED_AT_ONCE)? {
-                    row::remove(&streams, transaction, id)?;
-                }
-                Ok(())
-            })
-            .await?;
+    /// In small jobs, one kind after the other until nothing is left of any; others write in between.
+    async fn sweep(&self, idle: bool) -> Result<(), StreamError> {
+        if self.inner.log.is_full() || (idle && !self.inner.log.is_empty()) {
+            self.settle().await?;
         }
-        while self
-            .query(|connection| {
-                Ok(connection.query_row(
-                    "SELECT EXISTS (SELECT 1 FROM stream_garbage)",
-                    [],
-                    |row| row.get(0),
-                )?)
-            })
-            .await?
+        let now_ms = self.now_ms();
+        while self.expire(now_ms).await?
+            | self
+                .submit(|transaction| Ok(chunks::remove_some(transaction, CHUNKS_AT_ONCE)?))
+                .await?
         {
-            self.submit(|transaction| {
-                let id: Option<i64> =
-                    transaction.query_row("SELECT min(stream) FROM stream_garbage", [], |row| row.get(0))?;
-                let Some(id) = id else { return Ok(()) };
-                let removed = transaction
-                    .prepare_cached(
-                        "DELETE FROM stream_chunk WHERE stream = ?1 AND start IN \
-                         (SELECT start FROM stream_chunk WHERE stream = ?1 ORDER BY start LIMIT ?2)",
-                    )?
-                    .execute(params![id, CHUNKS_AT_ONCE])?;
-                if removed == 0 {
-                    transaction.execute("DELETE FROM stream_garbage WHERE stream = ?1", [id])?;
-                }
-                Ok(())
-            })
-            .await?;
+            if self.inner.log.is_full() {
+                self.settle().await?;
+            }
         }
         Ok(())
+    }
+
+    async fn settle(&self) -> Result<(), StreamError> {
+        let inner = Arc::clone(&self.inner);
+        self.submit(move |transaction| {
+            chunks::settle(transaction)?;
+            transaction.after_commit(move || inner.log.settled());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets some streams expire; false when there was none.
+    async fn expire(&self, now_ms: u64) -> Result<bool, StreamError> {
+        let streams = self.clone();
+        self.submit(move |transaction| {
+            let expired = row::expired(transaction, now_ms, EXPIRED_AT_ONCE)?;
+            for id in &expired {
+                row::remove(&streams, transaction, *id)?;
+            }
+            Ok(!expired.is_empty())
+        })
+        .await
     }
 }
