@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use opencode_driver::Driver;
-use protocol::agent::{AgentConfig, AgentCore, ExitReason, Failure, Input, Output};
+use protocol::agent::{AgentConfig, AgentCore, ExitReason, Failure, Input, Output, WatchId};
 use protocol::ids::ChatSessionId;
 use protocol::secret::Secret;
 use protocol::wire::{ConnectArgs, WIRE_VERSION};
@@ -41,6 +41,7 @@ pub(crate) async fn run(parts: Parts) -> ExitReason {
         root,
         transport,
         driver,
+        nonce: transport::new_secret("omn"),
         inputs,
         tasks: JoinSet::new(),
         watch: None,
@@ -88,6 +89,8 @@ struct Shell {
     root: Root,
     transport: Arc<dyn Transport>,
     driver: Arc<dyn Driver>,
+    /// Names this process's connection: a repeated request is not a new connection.
+    nonce: Secret,
     inputs: mpsc::Sender<Input>,
     tasks: JoinSet<()>,
     /// The watch of the inbox.
@@ -101,7 +104,7 @@ impl Shell {
     fn perform(&mut self, output: Output) -> Option<ExitReason> {
         match output {
             Output::Connect => self.connect(),
-            Output::WatchInbox(token) => self.watch_inbox(token),
+            Output::WatchInbox(watch, token) => self.watch_inbox(watch, token),
             Output::Call { id, token, function, args } => {
                 let call = Call { function: function.to_owned(), args, key: None, credential: Some(token) };
                 let transport = Arc::clone(&self.transport);
@@ -160,13 +163,14 @@ impl Shell {
     fn connect(&mut self) {
         let (transport, driver) = (Arc::clone(&self.transport), Arc::clone(&self.driver));
         let config = self.config.clone();
+        let nonce = Some(self.nonce.clone());
         self.spawn(async move {
             let mut info = config.info;
             match driver.check().await {
                 Ok(found) => info.opencode_version = Some(found.version),
                 Err(error) => info.problem = Some(error.to_string()),
             }
-            let args = ConnectArgs { machine_id: config.machine_id, secret: config.secret, wire_version: WIRE_VERSION, info };
+            let args = ConnectArgs { machine_id: config.machine_id, secret: config.secret, wire_version: WIRE_VERSION, nonce, info };
             let args = serde_json::to_value(args).unwrap_or_default();
             let call = Call { function: "machine.connect".to_owned(), args, key: None, credential: None };
             let reply = transport.call(call).await.map_err(failure);
@@ -174,7 +178,7 @@ impl Shell {
         });
     }
 
-    fn watch_inbox(&mut self, token: Secret) {
+    fn watch_inbox(&mut self, watch: WatchId, token: Secret) {
         if let Some(earlier) = self.watch.take() {
             earlier.abort();
         }
@@ -184,13 +188,13 @@ impl Shell {
             loop {
                 let input = match values.next().await {
                     Some(Ok(value)) => match read(value) {
-                        Ok(inbox) => Input::Inbox(inbox),
-                        Err(failure) => Input::InboxEnded(failure),
+                        Ok(inbox) => Input::Inbox(watch, inbox),
+                        Err(failure) => Input::InboxEnded(watch, failure),
                     },
-                    Some(Err(error)) => Input::InboxEnded(failure(error)),
-                    None => Input::InboxEnded(Failure::Lost("the watch ended".to_owned())),
+                    Some(Err(error)) => Input::InboxEnded(watch, failure(error)),
+                    None => Input::InboxEnded(watch, Failure::Lost("the watch ended".to_owned())),
                 };
-                let ends = matches!(input, Input::InboxEnded(_));
+                let ends = matches!(input, Input::InboxEnded(..));
                 if inputs.send(input).await.is_err() || ends {
                     return;
                 }
@@ -217,7 +221,7 @@ impl Shell {
     fn note(&mut self, input: &Input) {
         let failure = match input {
             Input::Connected(Err(failure))
-            | Input::InboxEnded(failure)
+            | Input::InboxEnded(_, failure)
             | Input::CallDone(_, Err(failure))
             | Input::AppendDone(_, _, Err(failure))
             | Input::ChunksRead(_, _, Err(failure)) => failure,
@@ -236,7 +240,7 @@ impl Shell {
             }
             Input::Time
             | Input::Connected(Ok(_))
-            | Input::Inbox(_)
+            | Input::Inbox(..)
             | Input::CallDone(..)
             | Input::AppendDone(..)
             | Input::ChunksRead(..)

@@ -1,4 +1,5 @@
 //! Holds the transcript to `tests/vectors/transcript-*.json`, as the page's tests hold its twin in TypeScript.
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::path::{Path, PathBuf};
 

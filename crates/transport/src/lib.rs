@@ -94,12 +94,25 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// Makes an idempotency key: one for each thing a person wants done, the same for each try at it.
+///
+/// # Panics
+/// When the operating system has no random bytes.
 #[must_use]
 pub fn new_key() -> IdempotencyKey {
     let mut entropy = [0; 10];
-    // Without randomness nothing else would work either; the time alone still makes keys differ.
-    let _ = getrandom::fill(&mut entropy);
+    getrandom::fill(&mut entropy).expect("the operating system gives random bytes");
     IdempotencyKey::generate(now(), entropy)
+}
+
+/// Makes a secret with this prefix.
+///
+/// # Panics
+/// When the operating system has no random bytes.
+#[must_use]
+pub fn new_secret(prefix: &str) -> Secret {
+    let mut entropy = [0; 32];
+    getrandom::fill(&mut entropy).expect("the operating system gives random bytes");
+    Secret::generate(prefix, entropy)
 }
 
 /// The wall clock.

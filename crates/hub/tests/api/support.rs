@@ -84,6 +84,16 @@ impl TestHub {
         Caller::new(self.hub.addr(), &[("cookie", cookie), ("x-orchestrator", "1")])
     }
 
+    /// That browser's cookie, without what its page adds.
+    pub(crate) fn cookie_only(&self, browser: &Caller) -> Caller {
+        Caller::new(self.hub.addr(), &[("cookie", &browser.header("cookie"))])
+    }
+
+    /// Waits until what runs in the background after a request has been written.
+    pub(crate) async fn settled(&self) {
+        within(self.hub.settled()).await;
+    }
+
     pub(crate) async fn link_token(&self) -> String {
         let link = self.hub.sign_in_link().await.expect("a link");
         link.expose().split_once("#token=").expect("a token").1.to_owned()
@@ -121,8 +131,8 @@ impl TestHub {
         let worker = owner.call("worker.register", json!({ "machineId": machine.id, "directory": "a" })).await;
         let chat = owner.call("worker.chat.startSession", json!({ "workerId": worker["id"] })).await;
         let chat = text(&chat["chatSessionId"]);
-        for state in ["starting", "ready"] {
-            let report = json!({ "chatSessionId": chat, "state": state });
+        for (seq, state) in [(1, "starting"), (2, "ready")] {
+            let report = json!({ "chatSessionId": chat, "state": state, "seq": seq });
             machine.caller.call("worker.chat.reportSession", report).await;
         }
         chat
@@ -162,6 +172,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) fn ok() -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: String::new(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -202,6 +220,15 @@ impl Caller {
         caller.headers.retain(|(known, _)| known != name);
         caller.headers.push((name.to_owned(), value.to_owned()));
         caller
+    }
+
+    pub(crate) fn is_machine(&self) -> bool {
+        self.headers.iter().any(|(name, value)| name == "authorization" && value.starts_with("Bearer omc_"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> String {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.unwrap_or_else(|| panic!("no {name}")).1.clone()
     }
 
     /// Calls a function that must succeed.
@@ -353,4 +380,39 @@ pub(crate) fn encode(text: &str) -> String {
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(HANG, future).await.expect("the test hangs")
+}
+
+impl TestHub {
+    /// Another person than the owner, as a newer version of the hub might know one; signed in anew each time.
+    pub(crate) fn stranger(&self) -> Caller {
+        self.add_stranger();
+        self.bearer(strangers_token().expose())
+    }
+
+    fn add_stranger(&self) {
+        let token = strangers_token();
+        let id = protocol::ids::PersonId::generate(Timestamp::from_ms(START_MS + 1), [9; 10]);
+        let database = rusqlite::Connection::open(self.directory.path().join("data/hub.db")).expect("the database");
+        database
+            .execute(
+                "INSERT OR REPLACE INTO person (id, name, created_ms) VALUES (?1, 'Stranger', ?2)",
+                rusqlite::params![id.as_str(), START_MS + 1],
+            )
+            .expect("a person");
+        database
+            .execute(
+                "INSERT OR REPLACE INTO sign_in (hash, id, person, kind, name, created_ms, used_ms) VALUES (?1, 'sgn_x', ?2, 'token', '', ?3, ?3)",
+                rusqlite::params![token.hash().as_str(), id.as_str(), START_MS],
+            )
+            .expect("a sign-in");
+    }
+}
+
+fn strangers_token() -> protocol::secret::Secret {
+    protocol::secret::Secret::generate("opt", [9; 32])
+}
+
+/// The hash of an answer without text.
+pub(crate) fn hash_of_nothing() -> String {
+    protocol::transcript::text_hash(&[])
 }

@@ -437,6 +437,7 @@ impl Chat {
                         state,
                         reason,
                         agent_session_id: self.agent_session_id.clone(),
+                        seq: lanes.next_seq(),
                     };
                     lanes.push(lane.clone(), Purpose::Report, "worker.chat.reportSession", &args);
                 }

@@ -64,6 +64,11 @@ impl Lanes {
         queue.push_back(PendingCall { id: self.last_id, purpose, function, args, sent: false });
     }
 
+    /// The number of the next call: grows, so it tells a late report from a new one.
+    pub(super) fn next_seq(&self) -> u64 {
+        self.last_id + 1
+    }
+
     pub(super) fn is_empty(&self, lane: &Lane) -> bool {
         self.lanes.get(lane).is_none_or(VecDeque::is_empty)
     }

@@ -2,7 +2,7 @@
 //! the link down; the inbox's first value brings it up again, and then everything unanswered is sent anew.
 
 use super::lanes::{Lane, Purpose};
-use super::{AgentCore, ExitReason, Failure, Output, Phase};
+use super::{AgentCore, ExitReason, Failure, Output, Phase, WatchId};
 use crate::error::{CallError, ErrorCode};
 use crate::limits::{BACKOFF_FIRST_MS, BACKOFF_MAX_MS, HEARTBEAT_MS};
 use crate::secret::Secret;
@@ -28,6 +28,9 @@ pub(super) struct Link {
     state: LinkState,
     /// Failed tries in a row.
     attempt: u32,
+    /// The watch of the inbox that counts, if there is one.
+    watch: Option<WatchId>,
+    last_watch: WatchId,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ enum LinkState {
 
 impl Link {
     pub(super) fn new() -> Self {
-        Self { connection: None, state: LinkState::Connecting, attempt: 0 }
+        Self { connection: None, state: LinkState::Connecting, attempt: 0, watch: None, last_watch: 0 }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -89,6 +92,23 @@ impl Link {
         true
     }
 
+    pub(super) fn is_watched_by(&self, watch: WatchId) -> bool {
+        self.watch == Some(watch)
+    }
+
+    pub(super) fn end_watch(&mut self) {
+        self.watch = None;
+    }
+
+    /// Begins a watch in place of any earlier one.
+    fn begin_watch(&mut self) -> Option<Output> {
+        let token = self.connection.as_ref()?.token.clone();
+        self.last_watch += 1;
+        self.watch = Some(self.last_watch);
+        self.state = LinkState::Watching;
+        Some(Output::WatchInbox(self.last_watch, token))
+    }
+
     pub(super) fn heartbeat_now(&mut self, now: Timestamp) {
         if let LinkState::Up { heartbeat_at } = &mut self.state {
             *heartbeat_at = now;
@@ -109,20 +129,20 @@ impl AgentCore {
     pub(super) fn on_connected(&mut self, now: Timestamp, result: Result<ConnectReply, Failure>) {
         match result {
             Ok(reply) => {
-                self.outputs.push_back(Output::WatchInbox(reply.connection_token.clone()));
                 self.link.connection = Some(Connection {
                     token: reply.connection_token,
                     epoch: reply.epoch,
                     heartbeat_ms: reply.heartbeat_ms,
                     batch_max_bytes: reply.chunk_batch_max_bytes as usize,
                 });
-                self.link.state = LinkState::Watching;
+                self.outputs.extend(self.link.begin_watch());
                 self.checked.clear();
                 for chat in self.chats.values_mut() {
                     chat.begin_epoch();
                 }
             }
             Err(Failure::Refused(error)) if error.requires_reregistration() => self.exit(ExitReason::Unregistered(error)),
+            Err(Failure::Refused(error)) if error.is_fenced() => self.exit(ExitReason::Fenced(error)),
             Err(Failure::Refused(error)) if error.code == ErrorCode::UpgradeRequired => self.exit(ExitReason::Refused(error)),
             Err(Failure::Refused(_) | Failure::Lost(_)) => self.link.go_down(now),
         }
@@ -147,11 +167,8 @@ impl AgentCore {
             return;
         }
         match self.link.state {
-            LinkState::Down { retry_at } if retry_at <= now => match &self.link.connection {
-                Some(connection) => {
-                    self.outputs.push_back(Output::WatchInbox(connection.token.clone()));
-                    self.link.state = LinkState::Watching;
-                }
+            LinkState::Down { retry_at } if retry_at <= now => match self.link.begin_watch() {
+                Some(watch) => self.outputs.push_back(watch),
                 None => {
                     self.outputs.push_back(Output::Connect);
                     self.link.state = LinkState::Connecting;

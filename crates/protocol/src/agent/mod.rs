@@ -54,6 +54,9 @@ pub enum Failure {
 /// Tells the processes of one chat session apart; events of an earlier one are ignored.
 pub type Generation = u64;
 
+/// Tells the watches of the inbox apart; what an earlier one still brings is ignored.
+pub type WatchId = u64;
+
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
@@ -62,9 +65,9 @@ pub enum Input {
     /// `machine.connect` was answered.
     Connected(Result<ConnectReply, Failure>),
     /// The watch of the inbox has a value.
-    Inbox(Inbox),
+    Inbox(WatchId, Inbox),
     /// The watch of the inbox has ended.
-    InboxEnded(Failure),
+    InboxEnded(WatchId, Failure),
     /// A call was answered.
     CallDone(CallId, Result<Value, Failure>),
     /// The append with this sequence number was answered.
@@ -95,7 +98,7 @@ pub enum Output {
     /// Call `machine.connect`.
     Connect,
     /// Watch the inbox with this token, in place of any earlier watch.
-    WatchInbox(Secret),
+    WatchInbox(WatchId, Secret),
     /// Call a function with this token.
     Call {
         /// Comes back with the answer.
@@ -215,8 +218,12 @@ impl AgentCore {
         match input {
             Input::Time => {}
             Input::Connected(result) => self.on_connected(now, result),
-            Input::Inbox(inbox) => self.on_inbox(now, inbox),
-            Input::InboxEnded(failure) => self.on_failure(now, failure),
+            Input::Inbox(watch, inbox) if self.link.is_watched_by(watch) => self.on_inbox(now, inbox),
+            Input::InboxEnded(watch, failure) if self.link.is_watched_by(watch) => {
+                self.link.end_watch();
+                self.on_failure(now, failure);
+            }
+            Input::Inbox(..) | Input::InboxEnded(..) => {}
             Input::CallDone(id, result) => self.on_call_done(now, id, result),
             Input::AppendDone(turn, seq, result) => self.on_append_done(now, &turn, seq, result),
             Input::ChunksRead(chat, turn, result) => self.on_chunks_read(now, &chat, &turn, result),
@@ -292,7 +299,8 @@ impl AgentCore {
         };
         let known = self.inbox.iter().flat_map(|inbox| &inbox.workers).find(|worker| worker.id == worker_id);
         if known.is_some_and(|worker| worker.state != state || state == WorkerState::Unavailable) {
-            self.lanes.push(Lane::Machine, Purpose::Report, "worker.report", &ReportWorkerArgs { worker_id, state, reason });
+            let args = ReportWorkerArgs { worker_id, state, reason, seq: self.lanes.next_seq() };
+            self.lanes.push(Lane::Machine, Purpose::Report, "worker.report", &args);
         }
     }
 

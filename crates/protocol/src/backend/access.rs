@@ -133,6 +133,13 @@ pub(super) fn revoked() -> CallError {
     CallError::new(ErrorCode::Revoked, "This machine was revoked. Add it again on the page and register with the new key.")
 }
 
+pub(super) fn superseded() -> CallError {
+    CallError::new(
+        ErrorCode::StaleEpoch,
+        "Another process has connected with this MACHINE_ID since. The newer one goes on, this one stops.",
+    )
+}
+
 pub(super) fn stale_epoch(epoch: u64, current: u64) -> CallError {
     CallError::new(
         ErrorCode::StaleEpoch,

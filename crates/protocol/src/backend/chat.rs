@@ -2,7 +2,7 @@
 
 use super::machine::{bounded_reason, machine};
 use super::rows::{Rows, save};
-use super::tables::{ChatRow, Entry, TurnRow, key};
+use super::tables::{ChatRow, Entry, ReportPlace, TurnRow, key};
 use super::{Actor, Backend, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{ChatSessionId, MachineId};
@@ -36,6 +36,7 @@ impl<R: Rows> Backend<'_, R> {
             model,
             agent,
             agent_session_id: None,
+            reported: ReportPlace::default(),
             last_ordinal: 0,
             queued_count: 0,
             pending_ask_count: 0,
@@ -64,7 +65,7 @@ impl<R: Rows> Backend<'_, R> {
     }
 
     pub(super) fn chat_report_session(&mut self, actor: &Actor, args: ReportSessionArgs) -> Result<Done, CallError> {
-        machine(actor)?;
+        let (_, epoch) = machine(actor)?;
         let mut row = self.chat_row(actor, &args.chat_session_id)?;
         let reported = args.state;
         if !matches!(reported, ChatState::Starting | ChatState::Ready | ChatState::Hibernated | ChatState::Failed) {
@@ -73,6 +74,11 @@ impl<R: Rows> Backend<'_, R> {
                 format!("A machine reports a chat session as starting, ready, hibernated or failed, not as {}.", reported.as_str()),
             ));
         }
+        let place = ReportPlace(epoch, args.seq);
+        if place <= row.reported {
+            return Ok(Done {});
+        }
+        row.reported = place;
         if let Some(agent_session_id) = args.agent_session_id {
             row.agent_session_id = Some(short(&agent_session_id, "agentSessionId")?);
         }

@@ -18,6 +18,9 @@ use crate::wire::{
 
 const KEY_PREFIX: &str = "ork";
 const SECRET_PREFIX: &str = "oms";
+const NONCE_MAX_BYTES: usize = 256;
+/// How many connections back a late request is still known.
+const NONCES_KEPT: usize = 16;
 
 impl<R: Rows> Backend<'_, R> {
     pub(super) fn machine_create(&mut self, actor: &Actor, args: CreateMachineArgs) -> Result<RegistrationKeyReply, CallError> {
@@ -150,7 +153,7 @@ impl<R: Rows> Backend<'_, R> {
         machine.key_hash = None;
         machine.info = Some(bounded_info(args.info));
         let secret = Secret::generate(SECRET_PREFIX, self.entropy.secret);
-        let credentials = CredentialsRow { secret: secret.hash(), connection: None, epoch: 0 };
+        let credentials = CredentialsRow { secret: secret.hash(), connection: None, epoch: 0, nonces: Vec::new() };
         save(self.rows, &key::credentials(&machine.id), &credentials)?;
         self.save_machine(&machine)?;
         Ok(MachineCredentials { machine_id: machine.id, secret, name: machine.name })
@@ -178,11 +181,26 @@ impl<R: Rows> Backend<'_, R> {
         if !credentials.secret.matches(&args.secret) {
             return Err(wrong());
         }
+        let nonce = args.nonce.unwrap_or_else(|| Secret::generate("t", self.entropy.secret));
+        if nonce.expose().len() > NONCE_MAX_BYTES {
+            return Err(CallError::new(ErrorCode::TooLarge, format!("The nonce is over its limit of {NONCE_MAX_BYTES} bytes.")));
+        }
+        let token = |epoch: u64| Secret::new(format!("{CONNECTION_PREFIX}_{}_{epoch}_{}", machine.id, nonce.expose()));
+        match credentials.nonces.iter().rposition(|known| known.matches(&nonce)) {
+            Some(at) if at + 1 == credentials.nonces.len() => {
+                self.set_link(&machine.id, Link::Up)?;
+                return Ok(connected(credentials.epoch, token(credentials.epoch)));
+            }
+            Some(_) => return Err(super::access::superseded()),
+            None => {}
+        }
         let epoch = credentials.epoch + 1;
-        let random = Secret::generate("t", self.entropy.secret);
-        let connection_token = Secret::new(format!("{CONNECTION_PREFIX}_{}_{epoch}_{}", machine.id, random.expose()));
+        let connection_token = token(epoch);
         credentials.epoch = epoch;
         credentials.connection = Some(connection_token.hash());
+        credentials.nonces.push(nonce.hash());
+        let forgotten = credentials.nonces.len().saturating_sub(NONCES_KEPT);
+        credentials.nonces.drain(..forgotten);
         save(self.rows, &path, &credentials)?;
         machine.info = Some(bounded_info(args.info));
         self.save_machine(&machine)?;
@@ -192,15 +210,7 @@ impl<R: Rows> Backend<'_, R> {
         self.arm(lease_until, machine.id.as_str(), &Deadline::LeaseEnds { machine: machine.id.clone() })?;
         self.effects.insert(Effect::CutConnections { machine: machine.id.clone(), below_epoch: epoch });
         self.changed(Topic::Inbox(machine.id));
-        Ok(ConnectReply {
-            epoch,
-            connection_token,
-            wire_version: WIRE_VERSION,
-            lease_ms: LEASE_MS,
-            heartbeat_ms: HEARTBEAT_MS,
-            chunk_batch_max_bytes: CHUNK_BATCH_MAX_BYTES as u32,
-            chunk_flush_ms: 0,
-        })
+        Ok(connected(epoch, connection_token))
     }
 
     pub(super) fn machine_heartbeat(&mut self, actor: &Actor, args: HeartbeatArgs) -> Result<Done, CallError> {
@@ -273,6 +283,18 @@ impl<R: Rows> Backend<'_, R> {
         }
         self.changed(Topic::Machine(id.clone()));
         Ok(())
+    }
+}
+
+fn connected(epoch: u64, connection_token: Secret) -> ConnectReply {
+    ConnectReply {
+        epoch,
+        connection_token,
+        wire_version: WIRE_VERSION,
+        lease_ms: LEASE_MS,
+        heartbeat_ms: HEARTBEAT_MS,
+        chunk_batch_max_bytes: CHUNK_BATCH_MAX_BYTES as u32,
+        chunk_flush_ms: 0,
     }
 }
 

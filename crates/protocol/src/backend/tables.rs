@@ -25,6 +25,9 @@ pub(crate) struct CredentialsRow {
     pub(crate) secret: SecretHash,
     pub(crate) connection: Option<SecretHash>,
     pub(crate) epoch: u64,
+    /// The hashes of the latest connections' nonces, latest last: a request that comes late is known by them.
+    #[serde(default)]
+    pub(crate) nonces: Vec<SecretHash>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,8 +63,13 @@ pub(crate) struct WorkerRow {
     pub(crate) directory: String,
     pub(crate) state: WorkerState,
     pub(crate) reason: Option<String>,
+    pub(crate) reported: ReportPlace,
     pub(crate) created_at: Timestamp,
 }
+
+/// The place of a machine's report: epoch, then its number within the epoch. Later ones compare greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct ReportPlace(pub(crate) u64, pub(crate) u64);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ChatRow {
@@ -74,6 +82,7 @@ pub(crate) struct ChatRow {
     pub(crate) model: Option<String>,
     pub(crate) agent: Option<String>,
     pub(crate) agent_session_id: Option<String>,
+    pub(crate) reported: ReportPlace,
     pub(crate) last_ordinal: u32,
     pub(crate) queued_count: u32,
     pub(crate) pending_ask_count: u32,

@@ -2,7 +2,7 @@
 
 use super::machine::{bounded_reason, checked_name, machine};
 use super::rows::{Order, Rows, after_all, load, save};
-use super::tables::{ChatRow, Entry, WorkerRow, key};
+use super::tables::{ChatRow, Entry, ReportPlace, WorkerRow, key};
 use super::{Actor, Backend, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{MachineId, WorkerId};
@@ -38,6 +38,7 @@ impl<R: Rows> Backend<'_, R> {
             directory,
             state: WorkerState::Registered,
             reason: None,
+            reported: ReportPlace::default(),
             created_at: self.now,
         };
         save(self.rows, &by_directory, &row.id)?;
@@ -73,7 +74,7 @@ impl<R: Rows> Backend<'_, R> {
     }
 
     pub(super) fn worker_report(&mut self, actor: &Actor, args: ReportWorkerArgs) -> Result<Done, CallError> {
-        machine(actor)?;
+        let (_, epoch) = machine(actor)?;
         let mut row = self.worker_row(actor, &args.worker_id)?;
         if !matches!(args.state, WorkerState::Ready | WorkerState::Unavailable) {
             return Err(CallError::new(
@@ -81,10 +82,12 @@ impl<R: Rows> Backend<'_, R> {
                 format!("A machine reports a worker as ready or unavailable, not as {}.", args.state.as_str()),
             ));
         }
-        let reason = args.reason.map(bounded_reason);
-        if row.state == args.state && row.reason == reason {
+        let place = ReportPlace(epoch, args.seq);
+        if place <= row.reported {
             return Ok(Done {});
         }
+        row.reported = place;
+        let reason = args.reason.map(bounded_reason);
         if row.state != args.state {
             row.state = row.state.to(args.state)?;
         }

@@ -116,6 +116,8 @@ pub struct ReportSessionArgs {
     #[serde(default)]
     #[ts(optional = nullable)]
     pub agent_session_id: Option<String>,
+    /// From one, grows with each report of the connection: one that comes late or again changes nothing.
+    pub seq: u64,
 }
 
 /// A turn as given to the machine that took it.

@@ -197,6 +197,11 @@ pub struct ConnectArgs {
     pub secret: Secret,
     /// The caller's [`crate::wire::WIRE_VERSION`].
     pub wire_version: u32,
+    /// A random secret that the process makes once: the same one again is the same connection, so that a
+    /// repeated request does not fence the process that sent it.
+    #[serde(default)]
+    #[ts(type = "string | null", optional)]
+    pub nonce: Option<Secret>,
     /// What the machine tells about itself.
     #[serde(default)]
     pub info: MachineInfo,

@@ -80,4 +80,6 @@ pub struct ReportWorkerArgs {
     #[serde(default)]
     #[ts(optional = nullable)]
     pub reason: Option<String>,
+    /// From one, grows with each report of the connection: one that comes late or again changes nothing.
+    pub seq: u64,
 }

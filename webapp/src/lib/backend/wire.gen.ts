@@ -271,6 +271,11 @@ secret: string,
  */
 wireVersion: number,
 /**
+ * A random secret that the process makes once: the same one again is the same connection, so that a
+ * repeated request does not fence the process that sent it.
+ */
+nonce?: string | null,
+/**
  * What the machine tells about itself.
  */
 info: MachineInfo, };
@@ -845,7 +850,11 @@ reason?: string | null,
 /**
  * The driver's own name for the conversation, where it is known.
  */
-agentSessionId?: string | null, };
+agentSessionId?: string | null,
+/**
+ * From one, grows with each report of the connection: one that comes late or again changes nothing.
+ */
+seq: number, };
 
 /**
  * Call `worker.report`: the machine says how the directory is.
@@ -862,7 +871,11 @@ state: WorkerState,
 /**
  * Why it is unavailable, if it is.
  */
-reason?: string | null, };
+reason?: string | null,
+/**
+ * From one, grows with each report of the connection: one that comes late or again changes nothing.
+ */
+seq: number, };
 
 /**
  * Call `worker.chat.sendMessage`.
