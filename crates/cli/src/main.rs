@@ -1,2 +1,92 @@
-//! The `orchestrator` binary.
-fn main() {}
+//! The `orchestrator` binary: wiring, prompts, output. What it does is in the libraries.
+
+mod api;
+mod chat;
+mod cli;
+mod credentials;
+mod exit;
+mod health;
+mod machine;
+mod opencode;
+mod out;
+mod places;
+mod running;
+mod settings;
+mod signals;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::out::Out;
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Before anything else: the supervisor has no threads or files but its own.
+    if let Command::Supervise { arguments } = cli.command {
+        return opencode_driver::supervisor::main(arguments);
+    }
+    let out = Out::new(cli.common.json);
+    let ended = run(cli, out).unwrap_or_else(|failure| {
+        out.fail(&failure);
+        failure.exit
+    });
+    ended.into()
+}
+
+fn run(cli: Cli, out: Out) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            if out.is_json() {
+                out.value(&serde_json::json!({ "version": version, "wireVersion": protocol::wire::WIRE_VERSION }))?;
+            } else {
+                out.line(&format!("orchestrator {version}"))?;
+            }
+            return Ok(Exit::Done);
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "orchestrator", &mut script);
+            out.piece(&String::from_utf8_lossy(&script))?;
+            return Ok(Exit::Done);
+        }
+        _ => {}
+    }
+    let settings = Settings::read(cli.flags()?, |name| std::env::var_os(name))?;
+    log(&settings, cli.common.verbose)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("No threads could be started: {error}.")))?;
+    let ended = runtime.block_on(dispatch(cli.command, &settings, out));
+    // What is left waits for a terminal or a browser that nobody listens to any more.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn dispatch(command: Command, settings: &Settings, out: Out) -> Result<Exit, Failure> {
+    match command {
+        Command::Up(args) => up::run(settings, &args, out).await,
+        Command::Hub(_) => up::hub_only(settings, out).await,
+        Command::Machine(args) => machine::run(settings, &args, out).await,
+        Command::Chat(args) => chat::run(settings, args, out).await,
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn log(settings: &Settings, verbose: u8) -> Result<(), Failure> {
+    let wanted = match verbose {
+        0 => settings.log(),
+        1 => "info",
+        _ => "debug,hyper=info,h2=info,rustls=info",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(wanted)
+        .map_err(|error| settings.wrong(settings::Key::Log, &format!("it can't be understood ({error})")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! How a command ends: its exit code, and what a person reads when it failed. The codes are an interface;
+//! `docs/cli.md` has the same table, and a test keeps them equal.
+
+use std::process::ExitCode;
+
+use protocol::{CallError, ErrorCode};
+use transport::TransportError;
+
+macro_rules! exits {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
+        /// How a command ends.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Exit {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Exit {
+            /// Every exit, in the order of the codes.
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The process's exit code.
+            pub(crate) const fn code(self) -> u8 {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// Its name in JSON.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The exit with that code, if there is one.
+            pub(crate) const fn of_code(code: u8) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+exits! {
+    /// Done.
+    Done = 0, "done";
+    /// Something went wrong that no other code names.
+    Failed = 1, "failed";
+    /// The command line is not understood.
+    Usage = 2, "usage";
+    /// A setting is wrong: of the environment, the configuration file, or missing altogether.
+    Settings = 3, "settings";
+    /// The backend can't be reached.
+    Unreachable = 4, "unreachable";
+    /// Nobody is signed in, or the token is not known (any more).
+    SignedOut = 5, "signed_out";
+    /// The backend refused.
+    Refused = 6, "refused";
+    /// There is no such thing, or it is somebody else's.
+    NotFound = 7, "not_found";
+    /// This version and the backend's do not fit together.
+    Upgrade = 8, "upgrade";
+    /// The address to listen on is taken or can't be had.
+    AddressTaken = 10, "address_taken";
+    /// The data directory can't be used.
+    DataDir = 11, "data_dir";
+    /// Another process uses this data directory.
+    AlreadyRunning = 12, "already_running";
+    /// The root directory can't be used.
+    Root = 13, "root";
+    /// A newer process has connected with this MACHINE_ID.
+    Fenced = 20, "fenced";
+    /// The machine was revoked, or its credentials are not known.
+    Unregistered = 21, "unregistered";
+    /// The registration key is wrong, used or expired.
+    BadKey = 22, "bad_key";
+    /// The turn failed.
+    TurnFailed = 30, "turn_failed";
+    /// The turn was interrupted.
+    TurnInterrupted = 31, "turn_interrupted";
+    /// The turn was stopped by a person.
+    TurnCancelled = 32, "turn_cancelled";
+    /// `doctor` found something that keeps the product from working.
+    Unwell = 40, "unwell";
+    /// Ended at once by a second Ctrl-C.
+    Aborted = 130, "aborted";
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a command failed, for a person: what happened, why, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    /// Whoever read the output has gone: nothing is wrong, and nothing is left to do.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        self.exit == Exit::Done
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
+            _ => Self::new(Exit::Failed, format!("The output could not be written: {error}.")),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let exit = match error.code {
+            ErrorCode::Unauthenticated => Exit::SignedOut,
+            ErrorCode::NotFound => Exit::NotFound,
+            ErrorCode::UpgradeRequired => Exit::Upgrade,
+            ErrorCode::Revoked => Exit::Unregistered,
+            ErrorCode::StaleEpoch => Exit::Fenced,
+            ErrorCode::Invalid
+            | ErrorCode::TooLarge
+            | ErrorCode::LimitReached
+            | ErrorCode::Forbidden
+            | ErrorCode::Conflict
+            | ErrorCode::Expired
+            | ErrorCode::RateLimited
+            | ErrorCode::Unavailable
+            | ErrorCode::Internal
+            | ErrorCode::Unknown => Exit::Refused,
+        };
+        Self::new(exit, error.message)
+    }
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Refused(error) => error.into(),
+            TransportError::Lost(why) => Self::new(Exit::Unreachable, format!("The backend can't be reached: {why}.")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_read_back_and_do_not_repeat() {
+        for exit in Exit::ALL {
+            assert_eq!(Exit::of_code(exit.code()), Some(*exit));
+        }
+        assert!(Exit::ALL.is_sorted_by_key(|exit| exit.code()));
+    }
+}

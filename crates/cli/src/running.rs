@@ -1,0 +1,62 @@
+//! The note that a running hub leaves in its data directory, so that commands on the same computer find it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::places;
+
+/// A hub that runs, or ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// Where programs on this computer reach it.
+    pub(crate) url: String,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Its version.
+    pub(crate) version: String,
+}
+
+impl Running {
+    /// The hub that runs with this data directory, if its process still lives.
+    pub(crate) fn read(data_dir: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(path(data_dir)).ok()?;
+        let running: Self = serde_json::from_str(&text).ok()?;
+        is_alive(running.pid).then_some(running)
+    }
+
+    /// Leaves the note. Takes it away again when it is dropped.
+    pub(crate) fn announce(data_dir: &Path, url: String) -> std::io::Result<Announced> {
+        let running = Self { url, pid: std::process::id(), version: env!("CARGO_PKG_VERSION").to_owned() };
+        let path = path(data_dir);
+        places::write_private(&path, &serde_json::to_string(&running)?)?;
+        Ok(Announced(path))
+    }
+}
+
+/// Takes the note away when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Announced(PathBuf);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        // A note of a process that has ended is not believed anyway.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("running.json")
+}
+
+#[cfg(unix)]
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // A process of somebody else may not be signalled, but it is there.
+    pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+}
+
+#[cfg(not(unix))]
+fn is_alive(_pid: u32) -> bool {
+    true
+}

@@ -1,0 +1,436 @@
+//! What a person can set, and where each value comes from: a flag, else the environment, else the one
+//! configuration file, else a default.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+
+use protocol::secret::Secret;
+
+use crate::exit::{Exit, Failure};
+use crate::places;
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal, $env:literal, $kind:ident;)*) => {
+        /// Something that can be set.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Key {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Key {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its name in the configuration file.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Its variable.
+            pub(crate) const fn variable(self) -> &'static str {
+                match self { $(Self::$name => $env,)* }
+            }
+
+            const fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind,)* }
+            }
+
+            /// What it means, in a line.
+            pub(crate) const fn doc(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*),)* }
+            }
+        }
+    };
+}
+
+/// What a setting's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    /// A directory or file; below the directory of the configuration file if it is relative there.
+    Place,
+    Number,
+    Flag,
+    /// Several texts, with commas between them.
+    List,
+    /// Never shown, and never in the configuration file.
+    Secret,
+}
+
+settings! {
+    /// The address the hub listens on.
+    Listen = "listen", "ORCHESTRATOR_LISTEN", Text;
+    /// Where the hub keeps its database and this computer's files.
+    DataDir = "data_dir", "ORCHESTRATOR_DATA_DIR", Place;
+    /// The directory that everything on this machine stays below.
+    Root = "root", "ORCHESTRATOR_ROOT", Place;
+    /// The address under which others reach the hub.
+    PublicUrl = "public_url", "ORCHESTRATOR_PUBLIC_URL", Text;
+    /// Further hosts that the hub answers to.
+    AllowHosts = "allow_hosts", "ORCHESTRATOR_ALLOW_HOSTS", List;
+    /// The backend that this machine and the commands talk to.
+    Backend = "backend", "ORCHESTRATOR_BACKEND", Text;
+    /// What this machine is called.
+    Name = "name", "ORCHESTRATOR_NAME", Text;
+    /// Where this machine keeps its MACHINE_ID, its secret and its conversations.
+    MachineDir = "machine_dir", "ORCHESTRATOR_MACHINE_DIR", Place;
+    /// This machine's id, in place of the stored one.
+    MachineId = "machine_id", "ORCHESTRATOR_MACHINE_ID", Text;
+    /// This machine's secret, in place of the stored one.
+    MachineSecret = "machine_secret", "ORCHESTRATOR_MACHINE_SECRET", Secret;
+    /// The key with which this machine registers.
+    RegistrationKey = "registration_key", "ORCHESTRATOR_REGISTRATION_KEY", Secret;
+    /// A person's token for the commands.
+    Token = "token", "ORCHESTRATOR_TOKEN", Secret;
+    /// The opencode to run; nothing else is looked for.
+    Opencode = "opencode", "ORCHESTRATOR_OPENCODE", Place;
+    /// The directory in which the pinned opencode is installed.
+    OpencodeDir = "opencode_dir", "ORCHESTRATOR_OPENCODE_DIR", Place;
+    /// Configuration for opencode on top of the person's own, as JSON.
+    OpencodeConfig = "opencode_config", "ORCHESTRATOR_OPENCODE_CONFIG", Text;
+    /// Keep opencode apart from the person's own configuration, and from the network.
+    OpencodeLean = "opencode_lean", "ORCHESTRATOR_OPENCODE_LEAN", Flag;
+    /// How long running turns may go on when a machine stops, in seconds.
+    DrainSeconds = "drain_seconds", "ORCHESTRATOR_DRAIN_SECONDS", Number;
+    /// How long a chat session's opencode may sit without work before it is stopped, in minutes.
+    HibernateMinutes = "hibernate_minutes", "ORCHESTRATOR_HIBERNATE_MINUTES", Number;
+    /// What is logged, as `info` or `hub=debug,warn`.
+    Log = "log", "ORCHESTRATOR_LOG", Text;
+    /// Run with the scripted model, apart from everything else.
+    Demo = "demo", "ORCHESTRATOR_DEMO", Flag;
+}
+
+/// The variable that names the configuration file.
+pub(crate) const CONFIG_VARIABLE: &str = "ORCHESTRATOR_CONFIG";
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Flag,
+    Environment,
+    File(PathBuf),
+    Default,
+}
+
+impl Source {
+    /// For a person.
+    pub(crate) fn describe(&self, key: Key) -> String {
+        match self {
+            Self::Flag => format!("the flag --{}", key.name().replace('_', "-")),
+            Self::Environment => format!("the variable {}", key.variable()),
+            Self::File(path) => path.display().to_string(),
+            Self::Default => "the default".to_owned(),
+        }
+    }
+}
+
+/// What was given on the command line.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flags {
+    values: BTreeMap<Key, String>,
+    /// The configuration file to read.
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Flags {
+    pub(crate) fn set(&mut self, key: Key, value: Option<impl Into<String>>) {
+        if let Some(value) = value {
+            self.values.insert(key, value.into());
+        }
+    }
+
+    pub(crate) fn set_place(&mut self, key: Key, value: Option<&Path>) -> Result<(), Failure> {
+        match value.map(Path::to_str) {
+            None => {}
+            Some(Some(text)) => self.set(key, Some(text)),
+            Some(None) => {
+                let message = format!("--{} has to be UTF-8. Choose another directory.", key.name().replace('_', "-"));
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The values that hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    values: BTreeMap<Key, (String, Source)>,
+    /// The configuration file, if there is one.
+    pub(crate) file: Option<PathBuf>,
+    home: places::Home,
+}
+
+impl Settings {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// When one of them holds something that is not understood; nothing is guessed.
+    pub(crate) fn read(flags: Flags, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
+        let home = places::Home::of(&variable);
+        let mut values = BTreeMap::new();
+        let (file, entries) = file::read(flags.config.as_deref(), &variable, &home)?;
+        for (key, value) in entries {
+            let source = Source::File(file.clone().unwrap_or_default());
+            values.insert(key, (value, source));
+        }
+        for key in Key::ALL {
+            let Some(value) = variable(key.variable()).filter(|value| !value.is_empty()) else { continue };
+            let value = value.into_string().map_err(|_| {
+                Failure::new(Exit::Settings, format!("The variable {} has to be UTF-8. Set it again, or take it away.", key.variable()))
+            })?;
+            values.insert(*key, (value, Source::Environment));
+        }
+        for (key, value) in flags.values {
+            values.insert(key, (value, Source::Flag));
+        }
+        let settings = Self { values, file, home };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The value as it was given, and where; `None` where there is only a default.
+    pub(crate) fn given(&self, key: Key) -> Option<(&str, &Source)> {
+        self.values.get(&key).map(|(value, source)| (value.as_str(), source))
+    }
+
+    /// The value that holds and where it comes from, for a person; `None` if it is not set and has no default.
+    pub(crate) fn shown(&self, key: Key) -> Option<(String, Source)> {
+        let place = |path: PathBuf| path.display().to_string();
+        let value = match key {
+            Key::DataDir => self.data_dir().ok().map(place),
+            Key::MachineDir => self.machine_dir().ok().map(place),
+            Key::Listen => Some(self.text(Key::Listen).unwrap_or(DEFAULT_LISTEN).to_owned()),
+            Key::Backend => Some(self.text(Key::Backend).map_or_else(|| self.local_backend(), str::to_owned)),
+            Key::DrainSeconds => Some(self.drain_ms().map_or(0, |ms| ms / 1_000).to_string()),
+            Key::HibernateMinutes => Some(self.hibernate_ms().map_or(0, |ms| ms / 60_000).to_string()),
+            Key::Demo | Key::OpencodeLean => Some(self.is_on(key).to_string()),
+            Key::Log => Some(self.text(Key::Log).unwrap_or(DEFAULT_LOG).to_owned()),
+            Key::Root
+            | Key::PublicUrl
+            | Key::AllowHosts
+            | Key::Name
+            | Key::MachineId
+            | Key::Opencode
+            | Key::OpencodeDir
+            | Key::OpencodeConfig => self.text(key).map(str::to_owned),
+            Key::MachineSecret | Key::RegistrationKey | Key::Token => self.text(key).map(|_| "(set, not shown)".to_owned()),
+        };
+        let source = self.given(key).map_or(Source::Default, |(_, source)| source.clone());
+        value.map(|value| (value, source))
+    }
+
+    fn text(&self, key: Key) -> Option<&str> {
+        self.given(key).map(|(value, _)| value)
+    }
+
+    /// An optional text.
+    pub(crate) fn optional(&self, key: Key) -> Option<String> {
+        self.text(key).map(str::to_owned)
+    }
+
+    /// A secret.
+    pub(crate) fn secret(&self, key: Key) -> Option<Secret> {
+        self.text(key).map(|text| Secret::new(text.trim()))
+    }
+
+    /// A directory or a file, absolute.
+    pub(crate) fn place(&self, key: Key) -> Result<Option<PathBuf>, Failure> {
+        let Some((value, source)) = self.given(key) else { return Ok(None) };
+        let path = self.home.expand(value);
+        let path = match source {
+            Source::File(file) => file.parent().map(|parent| parent.join(&path)).unwrap_or(path),
+            Source::Flag | Source::Environment | Source::Default => path,
+        };
+        std::path::absolute(&path).map(Some).map_err(|error| self.wrong(key, &error.to_string()))
+    }
+
+    /// The same where the setting is a place at all.
+    pub(crate) fn place_if_one(&self, key: Key) -> Result<Option<PathBuf>, Failure> {
+        if key.kind() == Kind::Place { self.place(key) } else { Ok(None) }
+    }
+
+    /// Whether this is the demo.
+    pub(crate) fn is_demo(&self) -> bool {
+        self.is_on(Key::Demo)
+    }
+
+    /// Whether something that is true or false is true.
+    pub(crate) fn is_on(&self, key: Key) -> bool {
+        self.text(key).is_some_and(is_on)
+    }
+
+    /// Where the hub's files are.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf, Failure> {
+        match self.place(Key::DataDir)? {
+            Some(path) => Ok(path),
+            None => self.home.data_dir(self.is_demo()),
+        }
+    }
+
+    /// Where the demo's hub has its files, unless it was told otherwise.
+    pub(crate) fn demo_data_dir(&self) -> Option<PathBuf> {
+        self.home.data_dir(true).ok()
+    }
+
+    /// Where the machine's files are.
+    pub(crate) fn machine_dir(&self) -> Result<PathBuf, Failure> {
+        match self.place(Key::MachineDir)? {
+            Some(path) => Ok(path),
+            None => Ok(self.data_dir()?.join("machine")),
+        }
+    }
+
+    /// The directory of the configuration file.
+    pub(crate) fn config_dir(&self) -> Result<PathBuf, Failure> {
+        self.home.config_dir()
+    }
+
+    /// A path as a person typed it, absolute.
+    pub(crate) fn path_of(&self, text: &str) -> PathBuf {
+        let path = self.home.expand(text);
+        std::path::absolute(&path).unwrap_or(path)
+    }
+
+    /// The person's home directory.
+    pub(crate) fn home_dir(&self) -> Option<&Path> {
+        self.home.path()
+    }
+
+    /// The address to listen on.
+    pub(crate) fn listen(&self) -> Result<SocketAddr, Failure> {
+        let text = self.text(Key::Listen).unwrap_or(DEFAULT_LISTEN);
+        let text = if text.bytes().all(|byte| byte.is_ascii_digit()) { format!("127.0.0.1:{text}") } else { text.to_owned() };
+        let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+        found.ok_or_else(|| self.wrong(Key::Listen, "it is not an address and a port. It looks like 127.0.0.1:7777"))
+    }
+
+    /// Further hosts that the hub answers to.
+    pub(crate) fn allow_hosts(&self) -> Vec<String> {
+        let hosts = self.text(Key::AllowHosts).unwrap_or_default().split(',');
+        hosts.map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
+    }
+
+    /// The backend that commands talk to when nothing else is said: the hub that runs with this data
+    /// directory, or else the demo's, or else the usual address.
+    pub(crate) fn local_backend(&self) -> String {
+        let directories = [self.data_dir().ok(), self.demo_data_dir()];
+        let running = directories.into_iter().flatten().find_map(|directory| crate::running::Running::read(&directory));
+        running.map_or_else(|| format!("http://{DEFAULT_LISTEN}"), |running| running.url)
+    }
+
+    /// How long running turns may go on, in milliseconds.
+    pub(crate) fn drain_ms(&self) -> Result<u64, Failure> {
+        Ok(self.number(Key::DrainSeconds)?.unwrap_or(DEFAULT_DRAIN_SECONDS).saturating_mul(1_000))
+    }
+
+    /// How long an opencode may sit without work, in milliseconds.
+    pub(crate) fn hibernate_ms(&self) -> Result<u64, Failure> {
+        let minutes = self.number(Key::HibernateMinutes)?.map(|minutes| minutes.saturating_mul(60_000));
+        Ok(minutes.unwrap_or(protocol::limits::HIBERNATE_AFTER_MS))
+    }
+
+    /// What is logged.
+    pub(crate) fn log(&self) -> &str {
+        self.text(Key::Log).unwrap_or(DEFAULT_LOG)
+    }
+
+    fn number(&self, key: Key) -> Result<Option<u64>, Failure> {
+        let Some(text) = self.text(key) else { return Ok(None) };
+        text.trim().parse().map(Some).map_err(|_| self.wrong(key, "it is not a whole number"))
+    }
+
+    /// Says what is wrong with a value, and where it was set.
+    pub(crate) fn wrong(&self, key: Key, why: &str) -> Failure {
+        let (value, source) = self.given(key).unwrap_or(("", &Source::Default));
+        let shown = if key.kind() == Kind::Secret { "(not shown)".to_owned() } else { format!("{value:?}") };
+        Failure::new(Exit::Settings, format!("{} is set to {shown} by {}, but {why}.", key.name(), source.describe(key)))
+    }
+
+    /// Values that can't be read must not wait for their use to be found out.
+    fn check(&self) -> Result<(), Failure> {
+        for key in Key::ALL {
+            match key.kind() {
+                Kind::Number => {
+                    self.number(*key)?;
+                }
+                Kind::Flag => {
+                    if self.text(*key).is_some_and(|text| !is_on(text) && !is_off(text)) {
+                        return Err(self.wrong(*key, "it is neither true nor false"));
+                    }
+                }
+                Kind::Text | Kind::Place | Kind::List | Kind::Secret => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:7777";
+const DEFAULT_LOG: &str = "error";
+const DEFAULT_DRAIN_SECONDS: u64 = 60;
+
+fn is_on(text: &str) -> bool {
+    matches!(text, "1" | "true" | "yes" | "on")
+}
+
+fn is_off(text: &str) -> bool {
+    matches!(text, "0" | "false" | "no" | "off")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(flags: Flags, variables: &[(&str, &str)]) -> Result<Settings, Failure> {
+        let variables: BTreeMap<String, String> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::read(flags, move |name| variables.get(name).map(OsString::from))
+    }
+
+    #[test]
+    fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\nroot = \"projects\"\nallow_hosts = [\"a\", \"b:1\"]\ndrain_seconds = 5\n").unwrap();
+        let mut flags = Flags { config: Some(file.clone()), ..Flags::default() };
+        let home = folder.path().to_str().unwrap();
+
+        let settings = read(flags.clone(), &[("HOME", home)]).unwrap();
+        assert_eq!(settings.listen().unwrap().port(), 1);
+        assert_eq!(settings.place(Key::Root).unwrap().unwrap(), folder.path().join("projects"));
+        assert_eq!(settings.allow_hosts(), ["a", "b:1"]);
+        assert_eq!(settings.drain_ms(), Ok(5_000));
+        assert_eq!(settings.shown(Key::Listen).unwrap().1, Source::File(file));
+
+        let settings = read(flags.clone(), &[("HOME", home), ("ORCHESTRATOR_LISTEN", "127.0.0.1:2")]).unwrap();
+        assert_eq!(settings.listen().unwrap().port(), 2);
+
+        flags.set(Key::Listen, Some("3"));
+        let settings = read(flags, &[("HOME", home), ("ORCHESTRATOR_LISTEN", "127.0.0.1:2")]).unwrap();
+        assert_eq!(settings.listen().unwrap().to_string(), "127.0.0.1:3");
+        assert_eq!(settings.shown(Key::Demo).unwrap(), ("false".to_owned(), Source::Default));
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let settings = read(Flags::default(), &[("HOME", "/nowhere"), ("ORCHESTRATOR_TOKEN", "opt_secret")]).unwrap();
+        assert_eq!(settings.shown(Key::Token).unwrap().0, "(set, not shown)");
+        assert!(!settings.wrong(Key::Token, "x").message.contains("opt_secret"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_its_source() {
+        for (variable, value, expected) in [
+            ("ORCHESTRATOR_DRAIN_SECONDS", "soon", "drain_seconds is set to \"soon\" by the variable ORCHESTRATOR_DRAIN_SECONDS, but it is not a whole number."),
+            ("ORCHESTRATOR_DEMO", "maybe", "demo is set to \"maybe\" by the variable ORCHESTRATOR_DEMO, but it is neither true nor false."),
+        ] {
+            let failure = read(Flags::default(), &[("HOME", "/nowhere"), (variable, value)]).unwrap_err();
+            assert_eq!(failure, Failure::new(Exit::Settings, expected));
+        }
+        let settings = read(Flags::default(), &[("HOME", "/nowhere"), ("ORCHESTRATOR_LISTEN", "here")]).unwrap();
+        assert!(settings.listen().unwrap_err().message.contains("127.0.0.1:7777"));
+    }
+}
