@@ -30,9 +30,12 @@ impl Root {
     /// # Errors
     /// [`RootError`] when it is not a directory that can be used.
     pub fn open(path: &Path) -> Result<Self, RootError> {
-        let real = path.canonicalize().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => RootError::Missing(path.to_owned()),
-            _ => RootError::Unusable(path.to_owned(), error),
+        let real = path.canonicalize().map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                RootError::Missing(path.to_owned())
+            } else {
+                RootError::Unusable(path.to_owned(), error)
+            }
         })?;
         if !real.is_dir() {
             return Err(RootError::NotADirectory(path.to_owned()));
@@ -47,16 +50,26 @@ impl Root {
     /// For a person: why the directory can't be used.
     pub fn directory(&self, relative: &str) -> Result<PathBuf, String> {
         let below = Path::new(relative);
-        if below.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Err(format!("{relative:?} does not stay below the root directory."));
+        if below
+            .components()
+            .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+        {
+            return Err(format!(
+                "{relative:?} does not stay below the root directory."
+            ));
         }
         let path = self.path.join(below);
-        let real = path.canonicalize().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => format!("The directory {relative:?} does not exist on this machine."),
-            _ => format!("The directory {relative:?} can't be used: {error}."),
+        let real = path.canonicalize().map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                format!("The directory {relative:?} does not exist on this machine.")
+            } else {
+                format!("The directory {relative:?} can't be used: {error}.")
+            }
         })?;
         if !real.starts_with(&self.path) {
-            return Err(format!("{relative:?} leads out of the root directory through a link."));
+            return Err(format!(
+                "{relative:?} leads out of the root directory through a link."
+            ));
         }
         if !real.is_dir() {
             return Err(format!("{relative:?} is not a directory."));
@@ -97,7 +110,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(matches!(Root::open(&file), Err(RootError::NotADirectory(_))));
-        assert!(matches!(Root::open(&folder.path().join("missing")), Err(RootError::Missing(_))));
+        assert!(matches!(
+            Root::open(&file),
+            Err(RootError::NotADirectory(_))
+        ));
+        assert!(matches!(
+            Root::open(&folder.path().join("missing")),
+            Err(RootError::Missing(_))
+        ));
     }
 }

@@ -67,7 +67,10 @@ pub struct Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("credentials", &self.credentials).field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("credentials", &self.credentials)
+            .field("root", &self.root)
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,8 +132,19 @@ impl Builder {
         let (control, orders) = mpsc::channel(CONTROL_QUEUE);
         let status = watch::Sender::new(Status::default());
         let seen = status.subscribe();
-        let task = tokio::spawn(run::run(run::Parts { config, root, transport, driver, orders, status }));
-        Ok(Agent { control, status: seen, task })
+        let task = tokio::spawn(run::run(run::Parts {
+            config,
+            root,
+            transport,
+            driver,
+            orders,
+            status,
+        }));
+        Ok(Agent {
+            control,
+            status: seen,
+            task,
+        })
     }
 }
 

@@ -14,9 +14,19 @@ pub async fn register(
     registration_key: Secret,
     info: MachineInfo,
 ) -> Result<MachineCredentials, TransportError> {
-    let args = serde_json::to_value(RegisterMachineArgs { registration_key, info })
-        .map_err(|error| TransportError::Lost(error.to_string()))?;
-    let call = Call { function: "machine.register".to_owned(), args, key: None, credential: None };
+    let args = serde_json::to_value(RegisterMachineArgs {
+        registration_key,
+        info,
+    })
+    .map_err(|error| TransportError::Lost(error.to_string()))?;
+    let call = Call {
+        function: "machine.register".to_owned(),
+        args,
+        key: None,
+        credential: None,
+    };
     let reply = transport.call(call).await?;
-    serde_json::from_value(reply).map_err(|error| TransportError::Lost(format!("the reply does not read as credentials ({error})")))
+    serde_json::from_value(reply).map_err(|error| {
+        TransportError::Lost(format!("the reply does not read as credentials ({error})"))
+    })
 }

@@ -33,7 +33,14 @@ pub(crate) struct Parts {
 }
 
 pub(crate) async fn run(parts: Parts) -> ExitReason {
-    let Parts { config, root, transport, driver, mut orders, status } = parts;
+    let Parts {
+        config,
+        root,
+        transport,
+        driver,
+        mut orders,
+        status,
+    } = parts;
     let (inputs, mut arrived) = mpsc::channel(INPUT_QUEUE);
     let mut core = AgentCore::new(config.clone());
     let mut shell = Shell {
@@ -105,27 +112,57 @@ impl Shell {
         match output {
             Output::Connect => self.connect(),
             Output::WatchInbox(watch, token) => self.watch_inbox(watch, token),
-            Output::Call { id, token, function, args } => {
-                let call = Call { function: function.to_owned(), args, key: None, credential: Some(token) };
+            Output::Call {
+                id,
+                token,
+                function,
+                args,
+            } => {
+                let call = Call {
+                    function: function.to_owned(),
+                    args,
+                    key: None,
+                    credential: Some(token),
+                };
                 let transport = Arc::clone(&self.transport);
-                self.spawn(async move { Input::CallDone(id, transport.call(call).await.map_err(failure)) });
+                self.spawn(async move {
+                    Input::CallDone(id, transport.call(call).await.map_err(failure))
+                });
             }
-            Output::Append { turn_id, token, epoch, seq, chunks } => {
-                let append = Append { turn_id: turn_id.clone(), credential: token, epoch, seq, chunks };
+            Output::Append {
+                turn_id,
+                token,
+                epoch,
+                seq,
+                chunks,
+            } => {
+                let append = Append {
+                    turn_id: turn_id.clone(),
+                    credential: token,
+                    epoch,
+                    seq,
+                    chunks,
+                };
                 let transport = Arc::clone(&self.transport);
                 self.spawn(async move {
                     let result = transport.append(append).await.map_err(failure);
                     Input::AppendDone(turn_id, seq, result)
                 });
             }
-            Output::ReadChunks { chat, turn_id, token } => {
+            Output::ReadChunks {
+                chat,
+                turn_id,
+                token,
+            } => {
                 let mut pages = self.transport.read(&turn_id, Some(token), false);
                 self.spawn(async move {
                     let mut chunks = Vec::new();
                     while let Some(page) = pages.next().await {
                         match page {
                             Ok(page) => chunks.extend(page),
-                            Err(error) => return Input::ChunksRead(chat, turn_id, Err(failure(error))),
+                            Err(error) => {
+                                return Input::ChunksRead(chat, turn_id, Err(failure(error)));
+                            }
                         }
                     }
                     Input::ChunksRead(chat, turn_id, Ok(chunks))
@@ -137,8 +174,13 @@ impl Shell {
             }
             Output::StartProcess(generation, spec) => {
                 let chat = spec.chat_session_id.clone();
-                let session =
-                    Session::start(generation, spec, self.root.clone(), Arc::clone(&self.driver), self.inputs.clone());
+                let session = Session::start(
+                    generation,
+                    spec,
+                    self.root.clone(),
+                    Arc::clone(&self.driver),
+                    self.inputs.clone(),
+                );
                 self.sessions.insert(chat, session);
             }
             Output::HoldBack(chat, held) => {
@@ -146,12 +188,18 @@ impl Shell {
                     session.hold_back(held);
                 }
             }
-            Output::StopProcess(chat, generation) => self.tell(&chat, generation, crate::session::Order::Stop),
+            Output::StopProcess(chat, generation) => {
+                self.tell(&chat, generation, crate::session::Order::Stop)
+            }
             Output::Prompt(chat, generation, turn, text) => {
                 self.tell(&chat, generation, crate::session::Order::Prompt(turn, text));
             }
-            Output::Recall(chat, generation, turn) => self.tell(&chat, generation, crate::session::Order::Recall(turn)),
-            Output::Abort(chat, generation, turn) => self.tell(&chat, generation, crate::session::Order::Abort(turn)),
+            Output::Recall(chat, generation, turn) => {
+                self.tell(&chat, generation, crate::session::Order::Recall(turn))
+            }
+            Output::Abort(chat, generation, turn) => {
+                self.tell(&chat, generation, crate::session::Order::Abort(turn))
+            }
             Output::Reply(chat, generation, ask, answer) => {
                 self.tell(&chat, generation, crate::session::Order::Reply(ask, answer));
             }
@@ -170,9 +218,20 @@ impl Shell {
                 Ok(found) => info.opencode_version = Some(found.version),
                 Err(error) => info.problem = Some(error.to_string()),
             }
-            let args = ConnectArgs { machine_id: config.machine_id, secret: config.secret, wire_version: WIRE_VERSION, nonce, info };
+            let args = ConnectArgs {
+                machine_id: config.machine_id,
+                secret: config.secret,
+                wire_version: WIRE_VERSION,
+                nonce,
+                info,
+            };
             let args = serde_json::to_value(args).unwrap_or_default();
-            let call = Call { function: "machine.connect".to_owned(), args, key: None, credential: None };
+            let call = Call {
+                function: "machine.connect".to_owned(),
+                args,
+                key: None,
+                credential: None,
+            };
             let reply = transport.call(call).await.map_err(failure);
             Input::Connected(reply.and_then(read))
         });
@@ -182,7 +241,9 @@ impl Shell {
         if let Some(earlier) = self.watch.take() {
             earlier.abort();
         }
-        let mut values = self.transport.watch("machine.inbox", serde_json::json!({}), Some(token));
+        let mut values = self
+            .transport
+            .watch("machine.inbox", serde_json::json!({}), Some(token));
         let inputs = self.inputs.clone();
         self.watch = Some(self.tasks.spawn(async move {
             loop {
@@ -203,7 +264,11 @@ impl Shell {
     }
 
     fn tell(&mut self, chat: &ChatSessionId, generation: u64, order: crate::session::Order) {
-        if let Some(session) = self.sessions.get(chat).filter(|session| session.generation() == generation) {
+        if let Some(session) = self
+            .sessions
+            .get(chat)
+            .filter(|session| session.generation() == generation)
+        {
             session.tell(order);
         }
     }
@@ -286,5 +351,9 @@ fn failure(error: TransportError) -> Failure {
 }
 
 fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Failure> {
-    serde_json::from_value(value).map_err(|error| Failure::Lost(format!("the backend's answer does not read as such ({error})")))
+    serde_json::from_value(value).map_err(|error| {
+        Failure::Lost(format!(
+            "the backend's answer does not read as such ({error})"
+        ))
+    })
 }

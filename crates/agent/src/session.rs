@@ -40,9 +40,24 @@ impl Session {
     ) -> Self {
         let (orders, taken) = mpsc::channel(ORDER_QUEUE);
         let held_back = watch::Sender::new(false);
-        let teller = Teller { chat: spec.chat_session_id.clone(), generation, inputs };
-        tokio::spawn(live(spec, root, driver, teller, taken, held_back.subscribe()));
-        Self { generation, orders, held_back }
+        let teller = Teller {
+            chat: spec.chat_session_id.clone(),
+            generation,
+            inputs,
+        };
+        tokio::spawn(live(
+            spec,
+            root,
+            driver,
+            teller,
+            taken,
+            held_back.subscribe(),
+        ));
+        Self {
+            generation,
+            orders,
+            held_back,
+        }
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -69,7 +84,10 @@ struct Teller {
 impl Teller {
     async fn tell(&self, make: impl FnOnce(ChatSessionId, Generation) -> Input) {
         // Nobody listens only when the agent has ended.
-        let _ = self.inputs.send(make(self.chat.clone(), self.generation)).await;
+        let _ = self
+            .inputs
+            .send(make(self.chat.clone(), self.generation))
+            .await;
     }
 }
 
@@ -84,8 +102,14 @@ async fn live(
     let (events, told) = mpsc::channel(EVENT_QUEUE);
     let started = async {
         let directory = root.directory(&spec.directory)?;
-        spec.directory = directory.to_str().ok_or("The directory's name is not UTF-8.")?.to_owned();
-        driver.start(spec, events).await.map_err(|error| error.to_string())
+        spec.directory = directory
+            .to_str()
+            .ok_or("The directory's name is not UTF-8.")?
+            .to_owned();
+        driver
+            .start(spec, events)
+            .await
+            .map_err(|error| error.to_string())
     };
     let started = tokio::select! {
         started = started => started,
@@ -97,11 +121,17 @@ async fn live(
     };
     let process = match started {
         Ok(session) => {
-            teller.tell(|chat, generation| Input::ProcessStarted(chat, generation, Ok(session.agent_session_id))).await;
+            teller
+                .tell(|chat, generation| {
+                    Input::ProcessStarted(chat, generation, Ok(session.agent_session_id))
+                })
+                .await;
             session.process
         }
         Err(reason) => {
-            teller.tell(|chat, generation| Input::ProcessStarted(chat, generation, Err(reason))).await;
+            teller
+                .tell(|chat, generation| Input::ProcessStarted(chat, generation, Err(reason)))
+                .await;
             return;
         }
     };
@@ -123,14 +153,22 @@ async fn stop_ordered(orders: &mut mpsc::Receiver<Order>) {
 }
 
 /// Passes events on until the process has exited by itself.
-async fn pass_events_on(mut told: mpsc::Receiver<DriverEvent>, mut held_back: watch::Receiver<bool>, teller: &Teller) {
+async fn pass_events_on(
+    mut told: mpsc::Receiver<DriverEvent>,
+    mut held_back: watch::Receiver<bool>,
+    teller: &Teller,
+) {
     loop {
         if held_back.wait_for(|held| !held).await.is_err() {
             return;
         }
-        let event = told.recv().await.unwrap_or_else(|| DriverEvent::Exited { reason: "The process is gone.".to_owned() });
+        let event = told.recv().await.unwrap_or_else(|| DriverEvent::Exited {
+            reason: "The process is gone.".to_owned(),
+        });
         let exited = matches!(event, DriverEvent::Exited { .. });
-        teller.tell(|chat, generation| Input::Driver(chat, generation, event)).await;
+        teller
+            .tell(|chat, generation| Input::Driver(chat, generation, event))
+            .await;
         if exited {
             return;
         }
@@ -143,12 +181,22 @@ async fn obey(process: &dyn AgentProcess, orders: &mut mpsc::Receiver<Order>, te
         match order {
             Order::Stop => return,
             Order::Prompt(turn, text) => {
-                let result = process.prompt(&turn, &text).await.map_err(|error| error.to_string());
-                teller.tell(|chat, generation| Input::Prompted(chat, generation, result)).await;
+                let result = process
+                    .prompt(&turn, &text)
+                    .await
+                    .map_err(|error| error.to_string());
+                teller
+                    .tell(|chat, generation| Input::Prompted(chat, generation, result))
+                    .await;
             }
             Order::Recall(turn) => {
-                let result = process.recall(&turn).await.map_err(|error| error.to_string());
-                teller.tell(|chat, generation| Input::Recalled(chat, generation, turn, result)).await;
+                let result = process
+                    .recall(&turn)
+                    .await
+                    .map_err(|error| error.to_string());
+                teller
+                    .tell(|chat, generation| Input::Recalled(chat, generation, turn, result))
+                    .await;
             }
             Order::Abort(turn) => {
                 if let Err(error) = process.abort(&turn).await {

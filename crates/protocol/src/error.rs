@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 /// What kind of refusal it is; callers decide by this, people read the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS,
+)]
 #[serde(rename_all = "snake_case")]
 #[ts(export_to = "wire.ts")]
 pub enum ErrorCode {
@@ -62,7 +64,11 @@ impl CallError {
     /// A refusal with its text.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after_ms: None }
+        Self {
+            code,
+            message: message.into(),
+            retry_after_ms: None,
+        }
     }
 
     /// The answer for a thing that does not exist and for a thing of somebody else.
@@ -92,6 +98,9 @@ impl CallError {
 
 impl From<crate::state::IllegalTransition> for CallError {
     fn from(error: crate::state::IllegalTransition) -> Self {
-        Self::new(ErrorCode::Conflict, format!("That is not possible now: {error}."))
+        Self::new(
+            ErrorCode::Conflict,
+            format!("That is not possible now: {error}."),
+        )
     }
 }

@@ -6,11 +6,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::wire::{
-    AnswerAskArgs, ChatArgs, ChatView, ConnectArgs, ConnectReply, CreateMachineArgs, DisconnectArgs, Done, HeartbeatArgs,
-    Inbox, MachineArgs, MachineCredentials, MachineList, MachineView, NoArgs, OpenAskArgs, OpenAskReply,
-    RegisterMachineArgs, RegisterWorkerArgs, RegistrationKeyReply, RenameMachineArgs, RenameSessionArgs, RenameWorkerArgs,
-    ReportSessionArgs, ReportWorkerArgs, SendMessageArgs, SettleAskArgs, StartSessionArgs, StartSessionReply, TakenTurn,
-    TranscriptArgs, TranscriptPage, TurnArgs, TurnReply, WorkerArgs, WorkerSummary, WriteMessageArgs,
+    AnswerAskArgs, ChatArgs, ChatView, ConnectArgs, ConnectReply, CreateMachineArgs,
+    DisconnectArgs, Done, HeartbeatArgs, Inbox, MachineArgs, MachineCredentials, MachineList,
+    MachineView, NoArgs, OpenAskArgs, OpenAskReply, RegisterMachineArgs, RegisterWorkerArgs,
+    RegistrationKeyReply, RenameMachineArgs, RenameSessionArgs, RenameWorkerArgs,
+    ReportSessionArgs, ReportWorkerArgs, SendMessageArgs, SettleAskArgs, StartSessionArgs,
+    StartSessionReply, TakenTurn, TranscriptArgs, TranscriptPage, TurnArgs, TurnReply, WorkerArgs,
+    WorkerSummary, WriteMessageArgs,
 };
 
 /// Who may call a function.
@@ -68,7 +70,10 @@ pub struct FunctionInfo {
 
 impl std::fmt::Debug for FunctionInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FunctionInfo").field("name", &self.name).field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("FunctionInfo")
+            .field("name", &self.name)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
     }
 }
 

@@ -115,7 +115,9 @@ fn encode(value: u128) -> String {
 fn is_id(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix)
         .and_then(|rest| rest.strip_prefix('_'))
-        .is_some_and(|rest| rest.len() == ID_CHARS && rest.bytes().all(|byte| ALPHABET.contains(&byte)))
+        .is_some_and(|rest| {
+            rest.len() == ID_CHARS && rest.bytes().all(|byte| ALPHABET.contains(&byte))
+        })
 }
 
 #[cfg(test)]
@@ -135,7 +137,12 @@ mod tests {
         let worker = WorkerId::generate(Timestamp::from_ms(7), [1; 10]);
         let error = TurnId::parse(worker.as_str()).unwrap_err();
         assert!(error.to_string().contains("is not a turn id"), "{error}");
-        for hostile in ["", "trn_", "trn_../../etc/passwd0000000000", "trn_ILOU0000000000000000000000"] {
+        for hostile in [
+            "",
+            "trn_",
+            "trn_../../etc/passwd0000000000",
+            "trn_ILOU0000000000000000000000",
+        ] {
             assert!(TurnId::parse(hostile).is_err(), "{hostile}");
         }
     }

@@ -55,19 +55,38 @@ pub enum Decision {
 pub fn decide(known: Option<ProducerState>, epoch: u64, seq: u64) -> Decision {
     let first = Decision::Accept(ProducerState { epoch, last_seq: 0 });
     let Some(known) = known else {
-        return if seq == 0 { first } else { Decision::Gap { expected: 0 } };
+        return if seq == 0 {
+            first
+        } else {
+            Decision::Gap { expected: 0 }
+        };
     };
     if epoch < known.epoch {
-        return Decision::StaleEpoch { current: known.epoch };
+        return Decision::StaleEpoch {
+            current: known.epoch,
+        };
     }
     if epoch > known.epoch {
-        return if seq == 0 { first } else { Decision::EpochMustStartAtZero };
+        return if seq == 0 {
+            first
+        } else {
+            Decision::EpochMustStartAtZero
+        };
     }
     if seq <= known.last_seq {
-        return Decision::Duplicate { last_seq: known.last_seq };
+        return Decision::Duplicate {
+            last_seq: known.last_seq,
+        };
     }
     let expected = known.last_seq + 1;
-    if seq == expected { Decision::Accept(ProducerState { epoch, last_seq: seq }) } else { Decision::Gap { expected } }
+    if seq == expected {
+        Decision::Accept(ProducerState {
+            epoch,
+            last_seq: seq,
+        })
+    } else {
+        Decision::Gap { expected }
+    }
 }
 
 #[cfg(test)]
@@ -78,22 +97,41 @@ mod tests {
 
     use super::*;
 
-    const KNOWN: ProducerState = ProducerState { epoch: 3, last_seq: 7 };
+    const KNOWN: ProducerState = ProducerState {
+        epoch: 3,
+        last_seq: 7,
+    };
 
     #[test]
     fn each_row_of_the_table() {
         let accept = |epoch, last_seq| Decision::Accept(ProducerState { epoch, last_seq });
         assert_eq!(decide(None, 5, 0), accept(5, 0));
         assert_eq!(decide(None, 5, 1), Decision::Gap { expected: 0 });
-        assert_eq!(decide(Some(KNOWN), 2, 8), Decision::StaleEpoch { current: 3 });
+        assert_eq!(
+            decide(Some(KNOWN), 2, 8),
+            Decision::StaleEpoch { current: 3 }
+        );
         assert_eq!(decide(Some(KNOWN), 4, 0), accept(4, 0));
         assert_eq!(decide(Some(KNOWN), 4, 8), Decision::EpochMustStartAtZero);
-        assert_eq!(decide(Some(KNOWN), 3, 0), Decision::Duplicate { last_seq: 7 });
-        assert_eq!(decide(Some(KNOWN), 3, 7), Decision::Duplicate { last_seq: 7 });
+        assert_eq!(
+            decide(Some(KNOWN), 3, 0),
+            Decision::Duplicate { last_seq: 7 }
+        );
+        assert_eq!(
+            decide(Some(KNOWN), 3, 7),
+            Decision::Duplicate { last_seq: 7 }
+        );
         assert_eq!(decide(Some(KNOWN), 3, 8), accept(3, 8));
         assert_eq!(decide(Some(KNOWN), 3, 9), Decision::Gap { expected: 8 });
         assert_eq!(
-            decide(Some(ProducerState { epoch: PRODUCER_NUMBER_MAX, last_seq: 0 }), PRODUCER_NUMBER_MAX, PRODUCER_NUMBER_MAX),
+            decide(
+                Some(ProducerState {
+                    epoch: PRODUCER_NUMBER_MAX,
+                    last_seq: 0
+                }),
+                PRODUCER_NUMBER_MAX,
+                PRODUCER_NUMBER_MAX
+            ),
             Decision::Gap { expected: 1 }
         );
     }

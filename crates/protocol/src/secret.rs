@@ -32,10 +32,17 @@ impl Secret {
     /// Whether this text is a complete secret with that prefix: nothing is missing or mistyped.
     #[must_use]
     pub fn is_well_formed(&self, prefix: &str) -> bool {
-        let Some((body, check)) = self.0.len().checked_sub(4).and_then(|at| self.0.split_at_checked(at)) else {
+        let Some((body, check)) = self
+            .0
+            .len()
+            .checked_sub(4)
+            .and_then(|at| self.0.split_at_checked(at))
+        else {
             return false;
         };
-        let digits = body.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
+        let digits = body
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.strip_prefix('_'));
         digits.is_some_and(|digits| digits.len() == 64) && checksum(body) == check
     }
 
@@ -85,10 +92,12 @@ fn checksum(body: &str) -> String {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -104,7 +113,9 @@ mod tests {
 
     #[test]
     fn a_mistyped_secret_is_not_well_formed() {
-        let text = Secret::generate("ork", [7; 32]).expose().replacen("07", "08", 1);
+        let text = Secret::generate("ork", [7; 32])
+            .expose()
+            .replacen("07", "08", 1);
         assert!(!Secret::new(text).is_well_formed("ork"));
         assert!(!Secret::new("ork_").is_well_formed("ork"));
         assert!(!Secret::new("é").is_well_formed("ork"));

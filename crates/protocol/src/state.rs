@@ -238,8 +238,17 @@ state_machine! {
 }
 
 /// All tables, in the order of the documentation.
-pub const TABLES: &[StateTable] =
-    &[REGISTRATION_KEY, MACHINE, WORKER, CHAT, TURN, ASK, COMMAND, SCHEDULE, RUN];
+pub const TABLES: &[StateTable] = &[
+    REGISTRATION_KEY,
+    MACHINE,
+    WORKER,
+    CHAT,
+    TURN,
+    ASK,
+    COMMAND,
+    SCHEDULE,
+    RUN,
+];
 
 #[cfg(test)]
 mod tests {
@@ -248,8 +257,14 @@ mod tests {
     #[test]
     fn a_transition_outside_the_table_names_both_states() {
         let error = TurnState::Completed.to(TurnState::Streaming).unwrap_err();
-        assert_eq!(error.to_string(), "a turn that is completed can't become streaming");
-        assert_eq!(TurnState::Queued.to(TurnState::Delivered), Ok(TurnState::Delivered));
+        assert_eq!(
+            error.to_string(),
+            "a turn that is completed can't become streaming"
+        );
+        assert_eq!(
+            TurnState::Queued.to(TurnState::Delivered),
+            Ok(TurnState::Delivered)
+        );
     }
 
     #[test]
@@ -257,7 +272,8 @@ mod tests {
         for table in TABLES {
             let first = table.rows[0].0;
             for (state, _) in table.rows {
-                let reached = *state == first || table.rows.iter().any(|(_, next)| next.contains(state));
+                let reached =
+                    *state == first || table.rows.iter().any(|(_, next)| next.contains(state));
                 assert!(reached, "{} of a {} can't be reached", state, table.thing);
             }
         }

@@ -47,7 +47,9 @@ impl Transcript {
             return Applied::Duplicate;
         }
         if chunk.seq > self.next_seq {
-            return Applied::Gap { expected: self.next_seq };
+            return Applied::Gap {
+                expected: self.next_seq,
+            };
         }
         self.next_seq += 1;
         self.apply_op(&chunk.op);
@@ -74,16 +76,24 @@ impl Transcript {
     fn append(&mut self, id: &PartId, kind: DeltaKind, delta: &str) {
         let index = self.position(id).unwrap_or_else(|| {
             let body = match kind {
-                DeltaKind::Text => PartBody::Text { text: String::new() },
-                DeltaKind::Reasoning => PartBody::Reasoning { text: String::new() },
+                DeltaKind::Text => PartBody::Text {
+                    text: String::new(),
+                },
+                DeltaKind::Reasoning => PartBody::Reasoning {
+                    text: String::new(),
+                },
                 DeltaKind::ToolOutput => PartBody::Tool(ToolCall::unnamed()),
                 DeltaKind::Unknown => PartBody::Unknown,
             };
-            self.parts.push(Part { id: id.clone(), body });
+            self.parts.push(Part {
+                id: id.clone(),
+                body,
+            });
             self.parts.len() - 1
         });
         match (&mut self.parts[index].body, kind) {
-            (PartBody::Text { text }, DeltaKind::Text) | (PartBody::Reasoning { text }, DeltaKind::Reasoning) => {
+            (PartBody::Text { text }, DeltaKind::Text)
+            | (PartBody::Reasoning { text }, DeltaKind::Reasoning) => {
                 text.push_str(delta);
             }
             (PartBody::Tool(call), DeltaKind::ToolOutput) => {
@@ -107,7 +117,8 @@ impl Transcript {
             return;
         };
         let mut next = part.clone();
-        if let (PartBody::Tool(new), PartBody::Tool(old)) = (&mut next.body, &mut self.parts[index].body)
+        if let (PartBody::Tool(new), PartBody::Tool(old)) =
+            (&mut next.body, &mut self.parts[index].body)
             && new.output.is_none()
         {
             new.output = old.output.take();
@@ -118,7 +129,9 @@ impl Transcript {
     fn supersede(&mut self, id: &PartId) {
         if let Some(index) = self.position(id) {
             match &mut self.parts[index].body {
-                PartBody::Text { text } | PartBody::Reasoning { text } | PartBody::Notice { text } => text.clear(),
+                PartBody::Text { text }
+                | PartBody::Reasoning { text }
+                | PartBody::Notice { text } => text.clear(),
                 PartBody::Tool(call) => call.output = None,
                 PartBody::Unknown => {}
             }

@@ -45,10 +45,19 @@ fn chunks_build_the_same_parts_as_in_the_page() {
         let vector: Vector = serde_json::from_str(&std::fs::read_to_string(&file).unwrap())
             .unwrap_or_else(|error| panic!("{name} can't be read: {error}"));
         let mut transcript = Transcript::default();
-        let applied: Vec<Expected> = vector.chunks.iter().map(|chunk| transcript.apply(chunk).into()).collect();
+        let applied: Vec<Expected> = vector
+            .chunks
+            .iter()
+            .map(|chunk| transcript.apply(chunk).into())
+            .collect();
         assert_eq!(applied, vector.applied, "{name}: {}", vector.about);
         assert_eq!(transcript.parts(), vector.parts, "{name}: {}", vector.about);
-        assert_eq!(transcript.is_sealed(), vector.sealed, "{name}: {}", vector.about);
+        assert_eq!(
+            transcript.is_sealed(),
+            vector.sealed,
+            "{name}: {}",
+            vector.about
+        );
         assert_eq!(transcript.hash(), vector.hash, "{name}: {}", vector.about);
     }
 }
@@ -59,8 +68,11 @@ fn vector_files() -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("transcript-"))
-                && path.extension().is_some_and(|extension| extension == "json")
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("transcript-"))
+                && path
+                    .extension()
+                    .is_some_and(|extension| extension == "json")
         })
         .collect();
     files.sort();

@@ -1,6 +1,8 @@
 //! The page's wire types are made from the Rust ones. This test fails when the committed file is stale;
 //! `UPDATE_WIRE=1 cargo test -p protocol --test typescript` writes it anew.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -23,24 +25,63 @@ macro_rules! export_functions {
 
 fn generate() -> String {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::new().with_out_dir(folder.path()).with_large_int("number");
+    let config = Config::new()
+        .with_out_dir(folder.path())
+        .with_large_int("number");
     export_functions!(
         &config,
-        ListMachines, ViewMachine, CreateMachine, ReissueKey, RenameMachine, RevokeMachine, RegisterMachine, Connect,
-        Heartbeat, Disconnect, ReadInbox, RegisterWorker, RenameWorker, RemoveWorker, ReportWorker, StartSession,
-        RenameSession, EndSession, SendMessage, CancelTurn, ContinueTurn, AnswerAsk, ViewChat, ReadTranscript,
-        ReportSession, TakeTurn, WriteMessage, OpenAsk, SettleAsk,
+        ListMachines,
+        ViewMachine,
+        CreateMachine,
+        ReissueKey,
+        RenameMachine,
+        RevokeMachine,
+        RegisterMachine,
+        Connect,
+        Heartbeat,
+        Disconnect,
+        ReadInbox,
+        RegisterWorker,
+        RenameWorker,
+        RemoveWorker,
+        ReportWorker,
+        StartSession,
+        RenameSession,
+        EndSession,
+        SendMessage,
+        CancelTurn,
+        ContinueTurn,
+        AnswerAsk,
+        ViewChat,
+        ReadTranscript,
+        ReportSession,
+        TakeTurn,
+        WriteMessage,
+        OpenAsk,
+        SettleAsk,
     );
     export::<wire::Chunk>(&config);
     export::<protocol::CallError>(&config);
 
     let types = std::fs::read_to_string(folder.path().join("wire.ts")).unwrap();
-    let mut text = String::from("// Made from crates/protocol by `UPDATE_WIRE=1 cargo test -p protocol --test typescript`.\n");
-    text.extend(types.lines().skip_while(|line| line.starts_with("//")).map(|line| format!("{}\n", line.trim_end())));
+    let mut text = String::from(
+        "// Made from crates/protocol by `UPDATE_WIRE=1 cargo test -p protocol --test typescript`.\n",
+    );
+    text.extend(
+        types
+            .lines()
+            .skip_while(|line| line.starts_with("//"))
+            .map(|line| format!("{}\n", line.trim_end())),
+    );
     text.push_str("\n/** Every function of the contract: who may call it, what it does, what it takes and gives. */\nexport interface Functions {\n");
     for function in FUNCTIONS {
         let (args, reply) = function.type_names;
-        writeln!(text, "  /** {} */\n  \"{}\": {{ args: {args}; reply: {reply} }};", function.doc, function.name).unwrap();
+        writeln!(
+            text,
+            "  /** {} */\n  \"{}\": {{ args: {args}; reply: {reply} }};",
+            function.doc, function.name
+        )
+        .unwrap();
     }
     text.push_str("}\n\nexport const FUNCTIONS = {\n");
     for function in FUNCTIONS {
@@ -53,7 +94,12 @@ fn generate() -> String {
             Kind::Query => "query",
             Kind::Mutation => "mutation",
         };
-        writeln!(text, "  \"{}\": {{ access: \"{access}\", kind: \"{kind}\" }},", function.name).unwrap();
+        writeln!(
+            text,
+            "  \"{}\": {{ access: \"{access}\", kind: \"{kind}\" }},",
+            function.name
+        )
+        .unwrap();
     }
     text.push_str("} as const;\n\nexport const LIMITS = {\n");
     for (name, value) in [
@@ -79,7 +125,10 @@ fn the_pages_wire_types_are_up_to_date() {
         std::fs::write(&target, &generated).unwrap();
     }
     let committed = std::fs::read_to_string(&target).unwrap_or_default();
-    assert!(committed == generated, "{TARGET} is stale: run UPDATE_WIRE=1 cargo test -p protocol --test typescript");
+    assert!(
+        committed == generated,
+        "{TARGET} is stale: run UPDATE_WIRE=1 cargo test -p protocol --test typescript"
+    );
 }
 
 #[test]
@@ -88,7 +137,11 @@ fn every_function_is_exported() {
     for function in FUNCTIONS {
         let (args, reply) = function.type_names;
         for name in [args, reply] {
-            assert!(generated.contains(&format!("export type {name} ")), "{name} of {} is missing", function.name);
+            assert!(
+                generated.contains(&format!("export type {name} ")),
+                "{name} of {} is missing",
+                function.name
+            );
         }
     }
 }

@@ -43,12 +43,18 @@ pub(crate) fn open(
         loop {
             return match tokio::time::timeout(DEAD_AFTER, source.next()).await {
                 Ok(Some(Ok(SSE::Event(event)))) => {
-                    let event = Event { name: event.event_type, data: event.data };
+                    let event = Event {
+                        name: event.event_type,
+                        data: event.data,
+                    };
                     Some((Ok(event), Some(source)))
                 }
                 Ok(Some(Ok(SSE::Connected(_) | SSE::Comment(_)))) => continue,
                 Ok(Some(Err(error))) => Some((Err(error), None)),
-                Ok(None) => Some((Err(TransportError::Lost("the connection was closed".to_owned())), None)),
+                Ok(None) => Some((
+                    Err(TransportError::Lost("the connection was closed".to_owned())),
+                    None,
+                )),
                 Err(_) => {
                     let silent = format!("nothing was heard for {} s", DEAD_AFTER.as_secs());
                     Some((Err(TransportError::Lost(silent)), None))
@@ -60,18 +66,35 @@ pub(crate) fn open(
 
 type Source = stream::BoxStream<'static, Result<SSE, TransportError>>;
 
-fn connect(request: RequestBuilder, client: &reqwest::Client, credential: Option<&Secret>) -> Result<Source, TransportError> {
-    let setup = |error: &dyn std::fmt::Display| TransportError::Lost(format!("the request could not be made: {error}"));
+fn connect(
+    request: RequestBuilder,
+    client: &reqwest::Client,
+    credential: Option<&Secret>,
+) -> Result<Source, TransportError> {
+    let setup = |error: &dyn std::fmt::Display| {
+        TransportError::Lost(format!("the request could not be made: {error}"))
+    };
     let request = request.build().map_err(|error| setup(&error))?;
-    let mut builder = ClientBuilder::for_url(request.url().as_str()).map_err(|error| setup(&error))?;
+    let mut builder =
+        ClientBuilder::for_url(request.url().as_str()).map_err(|error| setup(&error))?;
     if let Some(secret) = credential {
         let bearer = format!("Bearer {}", secret.expose());
-        builder = builder.header("Authorization", &bearer).map_err(|error| setup(&error))?;
+        builder = builder
+            .header("Authorization", &bearer)
+            .map_err(|error| setup(&error))?;
     }
     // When to try again is the agent core's decision.
-    let once = ReconnectOptions::reconnect(false).retry_initial(false).build();
-    let source = builder.reconnect(once).redirect_limit(0).build_with_transport(Carrier(client.clone()));
-    Ok(source.stream().then(|event| async { read(event).await }).boxed())
+    let once = ReconnectOptions::reconnect(false)
+        .retry_initial(false)
+        .build();
+    let source = builder
+        .reconnect(once)
+        .redirect_limit(0)
+        .build_with_transport(Carrier(client.clone()));
+    Ok(source
+        .stream()
+        .then(|event| async { read(event).await })
+        .boxed())
 }
 
 async fn read(event: Result<SSE, Error>) -> Result<SSE, TransportError> {
@@ -79,10 +102,17 @@ async fn read(event: Result<SSE, Error>) -> Result<SSE, TransportError> {
         Ok(event) => Ok(event),
         Err(Error::UnexpectedResponse(response, body)) => {
             // Every piece was bounded on its way in; a refusal is short.
-            let pieces: Vec<Bytes> = body.into_stream().take(REFUSAL_MAX_PIECES).filter_map(|piece| async { piece.ok() }).collect().await;
+            let pieces: Vec<Bytes> = body
+                .into_stream()
+                .take(REFUSAL_MAX_PIECES)
+                .filter_map(|piece| async { piece.ok() })
+                .collect()
+                .await;
             Err(refused(response.status(), &pieces.concat()))
         }
-        Err(Error::Eof | Error::UnexpectedEof) => Err(TransportError::Lost("the connection was closed".to_owned())),
+        Err(Error::Eof | Error::UnexpectedEof) => {
+            Err(TransportError::Lost("the connection was closed".to_owned()))
+        }
         Err(error) => Err(TransportError::Lost(error.to_string())),
     }
 }
@@ -99,7 +129,10 @@ struct Carrier(reqwest::Client);
 impl HttpTransport for Carrier {
     fn request(&self, request: Request<Option<Bytes>>) -> ResponseFuture {
         let (parts, _) = request.into_parts();
-        let request = self.0.request(parts.method, parts.uri.to_string()).headers(parts.headers);
+        let request = self
+            .0
+            .request(parts.method, parts.uri.to_string())
+            .headers(parts.headers);
         Box::pin(SyncFuture::new(async move {
             let response = request.send().await.map_err(carrier_error)?;
             let mut carried = Response::builder().status(response.status());

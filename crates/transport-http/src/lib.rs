@@ -26,7 +26,9 @@ const REPLY_MAX_BYTES: usize = 32 * 1024 * 1024;
 #[derive(Debug, Error)]
 pub enum AddressError {
     /// It is not an address of a backend.
-    #[error("{0:?} is not the address of a backend. It looks like http://127.0.0.1:7777 or https://hub.example.org.")]
+    #[error(
+        "{0:?} is not the address of a backend. It looks like http://127.0.0.1:7777 or https://hub.example.org."
+    )]
     Invalid(String),
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {0}")]
@@ -59,7 +61,10 @@ impl HttpTransport {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(AddressError::Client)?;
-        Ok(Self { client, base: url.as_str().trim_end_matches('/').to_owned() })
+        Ok(Self {
+            client,
+            base: url.as_str().trim_end_matches('/').to_owned(),
+        })
     }
 
     /// The backend's address, without a slash at its end.
@@ -76,17 +81,24 @@ impl HttpTransport {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn call(&self, call: Call) -> Result<Value, TransportError> {
-        let mut request = self.client.post(self.url(&format!("/v1/{}", call.function))).json(&call.args);
+        let mut request = self
+            .client
+            .post(self.url(&format!("/v1/{}", call.function)))
+            .json(&call.args);
         if let Some(key) = &call.key {
             request = request.header("Idempotency-Key", key.as_str());
         }
         let body = answer(within_limit(authorised(request, call.credential.as_ref()))).await?;
-        serde_json::from_slice(&body).map_err(|error| TransportError::Lost(format!("the reply is not JSON ({error})")))
+        serde_json::from_slice(&body)
+            .map_err(|error| TransportError::Lost(format!("the reply is not JSON ({error})")))
     }
 
     fn watch(&self, function: &str, args: Value, credential: Option<Secret>) -> Values {
         let watches = json!([{ "id": "w", "function": function, "args": args }]).to_string();
-        let request = self.client.get(self.url("/v1/watch")).query(&[("watches", watches)]);
+        let request = self
+            .client
+            .get(self.url("/v1/watch"))
+            .query(&[("watches", watches)]);
         events::open(request, &self.client, credential.as_ref())
             .filter_map(|event| async move {
                 match event {
@@ -112,7 +124,9 @@ fn watched(event: &events::Event) -> Option<Result<Value, TransportError>> {
     match (event.name.as_str(), body) {
         ("value", Ok(mut body)) => Some(Ok(body["value"].take())),
         ("error", Ok(mut body)) => Some(Err(refusal(body["error"].take()))),
-        ("value" | "error", Err(error)) => Some(Err(TransportError::Lost(format!("an event is not JSON ({error})")))),
+        ("value" | "error", Err(error)) => Some(Err(TransportError::Lost(format!(
+            "an event is not JSON ({error})"
+        )))),
         // An event of a newer backend.
         _ => None,
     }
@@ -121,7 +135,9 @@ fn watched(event: &events::Event) -> Option<Result<Value, TransportError>> {
 fn refusal(body: Value) -> TransportError {
     match serde_json::from_value::<CallError>(body) {
         Ok(error) => TransportError::Refused(error),
-        Err(error) => TransportError::Lost(format!("the backend's error does not read as one ({error})")),
+        Err(error) => TransportError::Lost(format!(
+            "the backend's error does not read as one ({error})"
+        )),
     }
 }
 
@@ -141,14 +157,20 @@ async fn answer(request: RequestBuilder) -> Result<Vec<u8>, TransportError> {
     let response = request.send().await.map_err(lost)?;
     let status = response.status();
     let body = read_body(response).await?;
-    if status.is_success() { Ok(body) } else { Err(refused(status.as_u16(), &body)) }
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(refused(status.as_u16(), &body))
+    }
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, TransportError> {
     let mut body = Vec::new();
     while let Some(bytes) = response.chunk().await.map_err(lost)? {
         if body.len() + bytes.len() > REPLY_MAX_BYTES {
-            return Err(TransportError::Lost(format!("the reply is larger than {REPLY_MAX_BYTES} bytes")));
+            return Err(TransportError::Lost(format!(
+                "the reply is larger than {REPLY_MAX_BYTES} bytes"
+            )));
         }
         body.extend_from_slice(&bytes);
     }
@@ -159,10 +181,14 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, TransportError> {
 fn refused(status: u16, body: &[u8]) -> TransportError {
     match serde_json::from_slice::<CallError>(body) {
         Ok(error) => TransportError::Refused(error),
-        Err(_) if status >= 500 => TransportError::Lost(format!("the backend answered with HTTP status {status}")),
+        Err(_) if status >= 500 => {
+            TransportError::Lost(format!("the backend answered with HTTP status {status}"))
+        }
         Err(_) => TransportError::Refused(CallError::new(
             ErrorCode::Unknown,
-            format!("The backend answered with HTTP status {status}. Is this the address of a hub?"),
+            format!(
+                "The backend answered with HTTP status {status}. Is this the address of a hub?"
+            ),
         )),
     }
 }

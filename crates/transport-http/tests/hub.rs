@@ -10,8 +10,17 @@ use transport_http::HttpTransport;
 #[tokio::test(flavor = "multi_thread")]
 async fn http_passes_the_suite() {
     let folder = tempfile::tempdir().unwrap();
-    let hub = Hub::start(HubConfig { listen: ([127, 0, 0, 1], 0).into(), ..HubConfig::new(folder.path()) }).await.unwrap();
-    let owner = Secret::new(std::fs::read_to_string(hub.owner_token_path()).unwrap().trim());
+    let hub = Hub::start(HubConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        ..HubConfig::new(folder.path())
+    })
+    .await
+    .unwrap();
+    let owner = Secret::new(
+        std::fs::read_to_string(hub.owner_token_path())
+            .unwrap()
+            .trim(),
+    );
     let transport = HttpTransport::new(&hub.local_url()).unwrap();
     transport::suite::run(Arc::new(transport), owner).await;
     hub.shutdown().await;
@@ -23,8 +32,16 @@ async fn a_backend_that_is_not_there_is_lost_not_refused() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let transport = HttpTransport::new(&address).unwrap();
-    let call = Call { function: "machine.list".to_owned(), args: serde_json::json!({}), key: None, credential: None };
-    assert!(matches!(transport.call(call).await, Err(TransportError::Lost(_))));
+    let call = Call {
+        function: "machine.list".to_owned(),
+        args: serde_json::json!({}),
+        key: None,
+        credential: None,
+    };
+    assert!(matches!(
+        transport.call(call).await,
+        Err(TransportError::Lost(_))
+    ));
 }
 
 #[test]

@@ -52,7 +52,11 @@ impl FakeBackend {
     #[must_use]
     pub fn new() -> Self {
         let owner = PersonId::generate(now(), entropy().id);
-        Self { state: Arc::default(), version: watch::Sender::new(0), owner }
+        Self {
+            state: Arc::default(),
+            version: watch::Sender::new(0),
+            owner,
+        }
     }
 
     /// The bearer credential of the owner.
@@ -109,7 +113,10 @@ impl FakeBackend {
                 Effect::DeleteStream(turn) => {
                     state.streams.remove(&turn);
                 }
-                Effect::CutConnections { machine, below_epoch } => {
+                Effect::CutConnections {
+                    machine,
+                    below_epoch,
+                } => {
                     state.cut.insert((machine, below_epoch));
                 }
                 Effect::Changed(_) => {}
@@ -120,12 +127,19 @@ impl FakeBackend {
         Ok(outcome.reply)
     }
 
-    fn query(&self, function: &str, args: &Value, caller: &Caller) -> Result<Value, TransportError> {
+    fn query(
+        &self,
+        function: &str,
+        args: &Value,
+        caller: &Caller,
+    ) -> Result<Value, TransportError> {
         let mut state = self.lock();
         if state.offline {
             return Err(lost());
         }
-        Backend::new(&mut state.rows, now(), entropy()).query(function, args, caller).map_err(TransportError::Refused)
+        Backend::new(&mut state.rows, now(), entropy())
+            .query(function, args, caller)
+            .map_err(TransportError::Refused)
     }
 
     fn chunks(&self, turn: &TurnId, caller: &Caller) -> Result<Vec<Chunk>, TransportError> {
@@ -133,8 +147,14 @@ impl FakeBackend {
         if state.offline {
             return Err(lost());
         }
-        Backend::new(&mut state.rows, now(), entropy()).accept_read(caller, turn).map_err(TransportError::Refused)?;
-        Ok(state.streams.get(turn).map(|stream| stream.chunks.clone()).unwrap_or_default())
+        Backend::new(&mut state.rows, now(), entropy())
+            .accept_read(caller, turn)
+            .map_err(TransportError::Refused)?;
+        Ok(state
+            .streams
+            .get(turn)
+            .map(|stream| stream.chunks.clone())
+            .unwrap_or_default())
     }
 }
 
@@ -142,7 +162,12 @@ impl FakeBackend {
 impl Transport for FakeBackend {
     async fn call(&self, call: Call) -> Result<Value, TransportError> {
         let caller = self.caller(call.credential.as_ref());
-        let request = Request { function: &call.function, args: call.args, key: call.key, caller };
+        let request = Request {
+            function: &call.function,
+            args: call.args,
+            key: call.key,
+            caller,
+        };
         self.transact(|backend| backend.call(&request))
     }
 
@@ -152,7 +177,12 @@ impl Transport for FakeBackend {
         let versions = self.version.subscribe();
         let start = (versions, None::<Value>, false);
         stream::unfold(start, move |(mut versions, last, ended)| {
-            let (backend, function, args, caller) = (backend.clone(), function.clone(), args.clone(), caller.clone());
+            let (backend, function, args, caller) = (
+                backend.clone(),
+                function.clone(),
+                args.clone(),
+                caller.clone(),
+            );
             async move {
                 if ended {
                     return None;
@@ -183,9 +213,14 @@ impl Transport for FakeBackend {
                 stream.chunks.extend(append.chunks);
             }
             Decision::Duplicate { .. } => {}
-            refused @ (Decision::Gap { .. } | Decision::StaleEpoch { .. } | Decision::EpochMustStartAtZero) => {
+            refused @ (Decision::Gap { .. }
+            | Decision::StaleEpoch { .. }
+            | Decision::EpochMustStartAtZero) => {
                 let why = format!("The append was refused: {refused:?}.");
-                return Err(TransportError::Refused(CallError::new(ErrorCode::Conflict, why)));
+                return Err(TransportError::Refused(CallError::new(
+                    ErrorCode::Conflict,
+                    why,
+                )));
             }
         }
         drop(state);
@@ -226,7 +261,10 @@ fn lost() -> TransportError {
 }
 
 fn entropy() -> Entropy {
-    let mut entropy = Entropy { id: [0; 10], secret: [0; 32] };
+    let mut entropy = Entropy {
+        id: [0; 10],
+        secret: [0; 32],
+    };
     let _ = getrandom::fill(&mut entropy.id);
     let _ = getrandom::fill(&mut entropy.secret);
     entropy

@@ -32,19 +32,30 @@ fn main() -> ExitCode {
             Ok(report) => {
                 steps += report.steps;
                 virtual_ms += report.virtual_ms;
-                report.faults.into_iter().for_each(|(kind, count)| *faults.entry(kind).or_default() += count);
-                report.turns.into_iter().for_each(|(end, count)| *turns.entry(end).or_default() += count);
+                report
+                    .faults
+                    .into_iter()
+                    .for_each(|(kind, count)| *faults.entry(kind).or_default() += count);
+                report
+                    .turns
+                    .into_iter()
+                    .for_each(|(end, count)| *turns.entry(end).or_default() += count);
             }
             Err(broken) => {
                 println!("seed {seed}: {broken}");
-                println!("again: cargo run --release -p simulation -- --first {seed} --seeds 1 --trace");
+                println!(
+                    "again: cargo run --release -p simulation -- --first {seed} --seeds 1 --trace"
+                );
                 return ExitCode::FAILURE;
             }
         }
     }
     let seconds = begun.elapsed().as_secs_f64();
     let hours = virtual_ms as f64 / 3_600_000.0;
-    println!("{} seeds, {steps} steps, {hours:.0} simulated hours in {seconds:.1} s", options.seeds);
+    println!(
+        "{} seeds, {steps} steps, {hours:.0} simulated hours in {seconds:.1} s",
+        options.seeds
+    );
     println!("faults: {faults:?}");
     println!("turns: {turns:?}");
     ExitCode::SUCCESS

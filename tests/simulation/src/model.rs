@@ -30,12 +30,25 @@ pub struct Storage {
 
 impl Storage {
     /// Takes a prompt. Gives the events of its answer, or nothing when it was known already.
-    pub fn prompt(&mut self, chat: &ChatSessionId, turn: &TurnId, text: &str, random: &mut Random) -> Vec<DriverEvent> {
+    pub fn prompt(
+        &mut self,
+        chat: &ChatSessionId,
+        turn: &TurnId,
+        text: &str,
+        random: &mut Random,
+    ) -> Vec<DriverEvent> {
         let place = (chat.clone(), turn.clone());
         if self.turns.contains_key(&place) {
             return Vec::new();
         }
-        self.turns.insert(place, Known { prompt: text.to_owned(), end: None, runs: 1 });
+        self.turns.insert(
+            place,
+            Known {
+                prompt: text.to_owned(),
+                end: None,
+                runs: 1,
+            },
+        );
         answer(turn, text, random)
     }
 
@@ -64,12 +77,21 @@ pub fn expected_text(prompt: &str) -> String {
 
 fn answer(turn: &TurnId, prompt: &str, random: &mut Random) -> Vec<DriverEvent> {
     let mut events = Vec::new();
-    let chunk = |op| DriverEvent::Chunk { turn_id: turn.clone(), op };
-    let append = |delta: String| ChunkOp::Append { part: "text".to_owned(), kind: DeltaKind::Text, delta };
+    let chunk = |op| DriverEvent::Chunk {
+        turn_id: turn.clone(),
+        op,
+    };
+    let append = |delta: String| ChunkOp::Append {
+        part: "text".to_owned(),
+        kind: DeltaKind::Text,
+        delta,
+    };
     if random.per_mille(200) {
         // The model's stream breaks off and is tried again.
         events.push(chunk(append("half a th".to_owned())));
-        events.push(chunk(ChunkOp::Supersede { part: "text".to_owned() }));
+        events.push(chunk(ChunkOp::Supersede {
+            part: "text".to_owned(),
+        }));
     }
     for n in 0..8 {
         if n == 3 && random.per_mille(300) {
@@ -79,13 +101,32 @@ fn answer(turn: &TurnId, prompt: &str, random: &mut Random) -> Vec<DriverEvent> 
                 detail: String::new(),
                 always: Vec::new(),
             };
-            events.push(DriverEvent::AskOpened { turn_id: turn.clone(), agent_ask_id: format!("ask-{turn}"), body });
+            events.push(DriverEvent::AskOpened {
+                turn_id: turn.clone(),
+                agent_ask_id: format!("ask-{turn}"),
+                body,
+            });
         }
         events.push(chunk(append(format!("{prompt}-{n} "))));
     }
-    let part = Part { id: "text".to_owned(), body: PartBody::Text { text: expected_text(prompt) } };
-    let answer = FullMessage { parts: vec![part], ..FullMessage::default() };
-    let end = TurnEnd { outcome: TurnState::Completed, reason: None, answer };
-    events.push(DriverEvent::TurnEnded { turn_id: turn.clone(), end });
+    let part = Part {
+        id: "text".to_owned(),
+        body: PartBody::Text {
+            text: expected_text(prompt),
+        },
+    };
+    let answer = FullMessage {
+        parts: vec![part],
+        ..FullMessage::default()
+    };
+    let end = TurnEnd {
+        outcome: TurnState::Completed,
+        reason: None,
+        answer,
+    };
+    events.push(DriverEvent::TurnEnded {
+        turn_id: turn.clone(),
+        end,
+    });
     events
 }

@@ -13,8 +13,8 @@ use protocol::secret::Secret;
 use protocol::state::TurnState;
 use protocol::transcript::{Applied, Transcript};
 use protocol::wire::{
-    AskAnswer, ChatView, Chunk, FullMessage, MachineCredentials, MachineInfo, RegistrationKeyReply, StartSessionReply,
-    TranscriptPage, TurnReply, WorkerSummary,
+    AskAnswer, ChatView, Chunk, FullMessage, MachineCredentials, MachineInfo, RegistrationKeyReply,
+    StartSessionReply, TranscriptPage, TurnReply, WorkerSummary,
 };
 use protocol::{CallError, Timestamp};
 use serde_json::{Value, json};
@@ -68,7 +68,13 @@ enum Event {
     /// Look whether the inbox has changed for this watch.
     Watch(RequestId, Incarnation, u64, Secret),
     /// opencode's next event of a turn.
-    Model(Incarnation, ChatSessionId, u64, TurnId, std::collections::VecDeque<DriverEvent>),
+    Model(
+        Incarnation,
+        ChatSessionId,
+        u64,
+        TurnId,
+        std::collections::VecDeque<DriverEvent>,
+    ),
     Wake(Incarnation),
     Person(PersonAct),
     Restart,
@@ -165,11 +171,17 @@ impl World {
     fn set_up(&mut self) {
         let key: RegistrationKeyReply = self.ask("machine.create", json!({ "name": "box" }));
         let register = json!({ "registrationKey": key.registration_key.expose(), "info": {} });
-        let reply = self.call(Caller::Anyone, "machine.register", register).expect("a fresh key registers");
+        let reply = self
+            .call(Caller::Anyone, "machine.register", register)
+            .expect("a fresh key registers");
         self.credentials = Some(serde_json::from_value(reply).expect("credentials"));
-        let worker: WorkerSummary = self.ask("worker.register", json!({ "machineId": key.machine_id, "directory": "repo" }));
+        let worker: WorkerSummary = self.ask(
+            "worker.register",
+            json!({ "machineId": key.machine_id, "directory": "repo" }),
+        );
         for _ in 0..CHATS {
-            let started: StartSessionReply = self.ask("worker.chat.startSession", json!({ "workerId": worker.id }));
+            let started: StartSessionReply =
+                self.ask("worker.chat.startSession", json!({ "workerId": worker.id }));
             self.chats.push(started.chat_session_id);
         }
         for chat in self.chats.clone() {
@@ -233,15 +245,15 @@ impl World {
                 }));
                 self.drain_outputs();
             }
-            Event::ToAgent(incarnation, input) => self.to_agent(incarnation, input),
+            Event::ToAgent(incarnation, input) => self.tell_agent(incarnation, input),
             Event::Answer(request, incarnation, input) => {
                 if self.pending.remove(&request) {
-                    self.to_agent(incarnation, input);
+                    self.tell_agent(incarnation, input);
                 }
             }
             Event::Wake(incarnation) => {
                 self.wake = None;
-                self.to_agent(incarnation, Input::Time);
+                self.tell_agent(incarnation, Input::Time);
             }
             Event::Connect(request, incarnation) => {
                 let credentials = self.credentials.clone().expect("registered in set_up");
@@ -250,20 +262,34 @@ impl World {
                     "nonce": format!("process-{incarnation}"),
                 });
                 let result = self.call(Caller::Anyone, "machine.connect", args);
-                let reply = result.map_err(Failure::Refused).map(|value| serde_json::from_value(value).expect("a reply"));
+                let reply = result
+                    .map_err(Failure::Refused)
+                    .map(|value| serde_json::from_value(value).expect("a reply"));
                 self.reply(request, incarnation, Input::Connected(reply));
             }
             Event::Call(request, incarnation, id, token, function, args) => {
-                let result = self.call(Caller::Machine(token), function, args).map_err(Failure::Refused);
+                let result = self
+                    .call(Caller::Machine(token), function, args)
+                    .map_err(Failure::Refused);
                 self.reply(request, incarnation, Input::CallDone(id, result));
             }
             Event::Append(request, incarnation, token, turn, epoch, seq, chunks) => {
-                let result = self.append(&token, &turn, epoch, seq, chunks).map_err(Failure::Refused);
+                let result = self
+                    .append(&token, &turn, epoch, seq, chunks)
+                    .map_err(Failure::Refused);
                 self.reply(request, incarnation, Input::AppendDone(turn, seq, result));
             }
             Event::Read(request, incarnation, chat, turn) => {
-                let chunks = self.streams.get(&turn).map(|(_, chunks)| chunks.clone()).unwrap_or_default();
-                self.reply(request, incarnation, Input::ChunksRead(chat, turn, Ok(chunks)));
+                let chunks = self
+                    .streams
+                    .get(&turn)
+                    .map(|(_, chunks)| chunks.clone())
+                    .unwrap_or_default();
+                self.reply(
+                    request,
+                    incarnation,
+                    Input::ChunksRead(chat, turn, Ok(chunks)),
+                );
             }
             Event::Watch(request, incarnation, watch, token) => {
                 if self.pending.remove(&request) {
@@ -277,7 +303,7 @@ impl World {
         }
     }
 
-    fn to_agent(&mut self, incarnation: Incarnation, input: Input) {
+    fn tell_agent(&mut self, incarnation: Incarnation, input: Input) {
         if incarnation != self.incarnation || self.agent.is_none() {
             return;
         }
@@ -321,31 +347,70 @@ impl World {
                 self.shown = None;
                 self.watch_token = Some(token.clone());
                 let lost = Input::InboxEnded(watch, timed_out());
-                self.request(inc, lost, |request| Event::Watch(request, inc, watch, token.clone()));
+                self.request(inc, lost, |request| {
+                    Event::Watch(request, inc, watch, token.clone())
+                });
             }
-            Output::Call { id, token, function, args } => {
+            Output::Call {
+                id,
+                token,
+                function,
+                args,
+            } => {
                 let lost = Input::CallDone(id, Err(timed_out()));
-                self.request(inc, lost, |request| Event::Call(request, inc, id, token.clone(), function, args.clone()));
+                self.request(inc, lost, |request| {
+                    Event::Call(request, inc, id, token.clone(), function, args.clone())
+                });
             }
-            Output::Append { turn_id, token, epoch, seq, chunks } => {
+            Output::Append {
+                turn_id,
+                token,
+                epoch,
+                seq,
+                chunks,
+            } => {
                 let lost = Input::AppendDone(turn_id.clone(), seq, Err(timed_out()));
-                self.request(inc, lost, |request| Event::Append(request, inc, token.clone(), turn_id.clone(), epoch, seq, chunks.clone()));
+                self.request(inc, lost, |request| {
+                    Event::Append(
+                        request,
+                        inc,
+                        token.clone(),
+                        turn_id.clone(),
+                        epoch,
+                        seq,
+                        chunks.clone(),
+                    )
+                });
             }
             Output::ReadChunks { chat, turn_id, .. } => {
                 let lost = Input::ChunksRead(chat.clone(), turn_id.clone(), Err(timed_out()));
-                self.request(inc, lost, |request| Event::Read(request, inc, chat.clone(), turn_id.clone()));
+                self.request(inc, lost, |request| {
+                    Event::Read(request, inc, chat.clone(), turn_id.clone())
+                });
             }
-            Output::CheckWorker { worker, .. } => self.later(inc, Input::WorkerChecked(worker, Ok(()))),
+            Output::CheckWorker { worker, .. } => {
+                self.later(inc, Input::WorkerChecked(worker, Ok(())))
+            }
             Output::StartProcess(generation, spec) => {
-                let name = spec.agent_session_id.unwrap_or_else(|| format!("ses-{}", spec.chat_session_id));
-                self.later(inc, Input::ProcessStarted(spec.chat_session_id, generation, Ok(name)));
+                let name = spec
+                    .agent_session_id
+                    .unwrap_or_else(|| format!("ses-{}", spec.chat_session_id));
+                self.later(
+                    inc,
+                    Input::ProcessStarted(spec.chat_session_id, generation, Ok(name)),
+                );
             }
-            Output::StopProcess(chat, generation) => self.later(inc, Input::ProcessStopped(chat, generation)),
+            Output::StopProcess(chat, generation) => {
+                self.later(inc, Input::ProcessStopped(chat, generation))
+            }
             Output::Prompt(chat, generation, turn, text) => {
                 let events = self.storage.prompt(&chat, &turn, &text, &mut self.random);
                 self.later(inc, Input::Prompted(chat.clone(), generation, Ok(())));
                 let wait = 100 + self.random.below(400);
-                self.at(wait, Event::Model(inc, chat, generation, turn, events.into()));
+                self.at(
+                    wait,
+                    Event::Model(inc, chat, generation, turn, events.into()),
+                );
             }
             Output::Recall(chat, generation, turn) => {
                 let known = self.storage.recall(&chat, &turn);
@@ -353,9 +418,20 @@ impl World {
             }
             Output::Abort(chat, generation, turn) => {
                 self.aborted.insert(turn.clone());
-                let end = TurnEnd { outcome: TurnState::Cancelled, reason: None, answer: FullMessage::default() };
+                let end = TurnEnd {
+                    outcome: TurnState::Cancelled,
+                    reason: None,
+                    answer: FullMessage::default(),
+                };
                 self.storage.finish(&chat, &turn, &end);
-                self.later(inc, Input::Driver(chat, generation, DriverEvent::TurnEnded { turn_id: turn, end }));
+                self.later(
+                    inc,
+                    Input::Driver(
+                        chat,
+                        generation,
+                        DriverEvent::TurnEnded { turn_id: turn, end },
+                    ),
+                );
             }
             Output::Reply(..) | Output::HoldBack(..) => {}
             Output::Exit(_) => self.agent = None,
@@ -363,7 +439,12 @@ impl World {
     }
 
     /// Sends a request over the network: it may be lost, arrive twice, or lose its answer.
-    fn request(&mut self, incarnation: Incarnation, lost: Input, make: impl Fn(RequestId) -> Event) {
+    fn request(
+        &mut self,
+        incarnation: Incarnation,
+        lost: Input,
+        make: impl Fn(RequestId) -> Event,
+    ) {
         self.last_event += 1;
         let request = self.last_event;
         self.pending.insert(request);
@@ -392,7 +473,9 @@ impl World {
     }
 
     fn look_at_inbox(&mut self) {
-        let Some(token) = self.watch_token.clone() else { return };
+        let Some(token) = self.watch_token.clone() else {
+            return;
+        };
         let (incarnation, watch) = (self.incarnation, self.watch);
         if self.happens(self.faults.cut, "watch cut") {
             self.watch_token = None;
@@ -419,7 +502,10 @@ impl World {
             Ok(_) => {}
             Err(error) => {
                 self.watch_token = None;
-                self.later(incarnation, Input::InboxEnded(watch, Failure::Refused(error)));
+                self.later(
+                    incarnation,
+                    Input::InboxEnded(watch, Failure::Refused(error)),
+                );
             }
         }
     }
@@ -436,36 +522,47 @@ impl World {
             return;
         }
         if self.happens(self.faults.exit, "opencode exit") {
-            let event = DriverEvent::Exited { reason: "opencode was killed".to_owned() };
-            self.to_agent(incarnation, Input::Driver(chat, generation, event));
+            let event = DriverEvent::Exited {
+                reason: "opencode was killed".to_owned(),
+            };
+            self.tell_agent(incarnation, Input::Driver(chat, generation, event));
             return;
         }
-        let Some(event) = events.pop_front() else { return };
+        let Some(event) = events.pop_front() else {
+            return;
+        };
         if let DriverEvent::TurnEnded { end, .. } = &event {
             self.storage.finish(&chat, &turn, end);
         }
-        self.to_agent(incarnation, Input::Driver(chat.clone(), generation, event));
+        self.tell_agent(incarnation, Input::Driver(chat.clone(), generation, event));
         let wait = 1 + self.random.below(800);
-        self.at(wait, Event::Model(incarnation, chat, generation, turn, events));
+        self.at(
+            wait,
+            Event::Model(incarnation, chat, generation, turn, events),
+        );
     }
 
     fn person(&mut self, act: PersonAct) {
         match act {
             PersonAct::Send(chat, n) => {
                 let text = format!("m{n}");
-                let reply: TurnReply =
-                    self.ask("worker.chat.sendMessage", json!({ "chatSessionId": chat, "message": text }));
+                let reply: TurnReply = self.ask(
+                    "worker.chat.sendMessage",
+                    json!({ "chatSessionId": chat, "message": text }),
+                );
                 self.sent.insert(reply.turn.id, text);
             }
             PersonAct::CancelLast(chat) => {
                 let view: ChatView = self.ask("worker.chat.view", json!({ "chatSessionId": chat }));
                 if let Some(turn) = view.turns.last() {
-                    let _: TurnReply = self.ask("worker.chat.cancelTurn", json!({ "turnId": turn.id }));
+                    let _: TurnReply =
+                        self.ask("worker.chat.cancelTurn", json!({ "turnId": turn.id }));
                 }
             }
             PersonAct::AnswerAll => {
                 for chat in self.chats.clone() {
-                    let view: ChatView = self.ask("worker.chat.view", json!({ "chatSessionId": chat }));
+                    let view: ChatView =
+                        self.ask("worker.chat.view", json!({ "chatSessionId": chat }));
                     for ask in view.asks {
                         let args = json!({ "askId": ask.id, "answer": AskAnswer::Once });
                         let _: Value = self.ask("worker.chat.answerAsk", args);
@@ -476,7 +573,14 @@ impl World {
         }
     }
 
-    fn append(&mut self, token: &Secret, turn: &TurnId, epoch: u64, seq: u64, chunks: Vec<Chunk>) -> Result<(), CallError> {
+    fn append(
+        &mut self,
+        token: &Secret,
+        turn: &TurnId,
+        epoch: u64,
+        seq: u64,
+        chunks: Vec<Chunk>,
+    ) -> Result<(), CallError> {
         self.transact(|backend| backend.accept_append(token, turn, epoch))?;
         let (state, stored) = self.streams.entry(turn.clone()).or_default();
         match producer::decide(*state, epoch, seq) {
@@ -486,30 +590,44 @@ impl World {
                 Ok(())
             }
             Decision::Duplicate { .. } => Ok(()),
-            refused @ (Decision::Gap { .. } | Decision::StaleEpoch { .. } | Decision::EpochMustStartAtZero) => {
-                Err(CallError::new(protocol::ErrorCode::Conflict, format!("{refused:?}")))
-            }
+            refused @ (Decision::Gap { .. }
+            | Decision::StaleEpoch { .. }
+            | Decision::EpochMustStartAtZero) => Err(CallError::new(
+                protocol::ErrorCode::Conflict,
+                format!("{refused:?}"),
+            )),
         }
     }
 
     fn tick_backend(&mut self) {
-        let due = Backend::new(&mut self.rows, self.now, no_entropy()).next_deadline().expect("memory does not fail");
+        let due = Backend::new(&mut self.rows, self.now, no_entropy())
+            .next_deadline()
+            .expect("memory does not fail");
         if due.is_some_and(|at| at <= self.now) {
-            self.transact(|backend| backend.tick()).expect("a tick is never refused");
+            self.transact(|backend| backend.tick())
+                .expect("a tick is never refused");
         }
     }
 
     /// A person's call, which nothing speaks against.
     fn ask<T: serde::de::DeserializeOwned>(&mut self, function: &'static str, args: Value) -> T {
         let caller = Caller::Person(self.owner.clone());
-        let reply = self.call(caller, function, args).unwrap_or_else(|error| panic!("{function}: {error}"));
+        let reply = self
+            .call(caller, function, args)
+            .unwrap_or_else(|error| panic!("{function}: {error}"));
         serde_json::from_value(reply).expect("the reply's type")
     }
 
     fn call(&mut self, caller: Caller, function: &str, args: Value) -> Result<Value, CallError> {
         let key = Some(IdempotencyKey::generate(self.now, self.random.bytes()));
-        let request = Request { function, args, key, caller };
-        self.transact(|backend| backend.call(&request)).map(|outcome| outcome.reply)
+        let request = Request {
+            function,
+            args,
+            key,
+            caller,
+        };
+        self.transact(|backend| backend.call(&request))
+            .map(|outcome| outcome.reply)
     }
 
     fn transact(
@@ -526,7 +644,9 @@ impl World {
                         Effect::CreateStream(turn) => {
                             self.streams.entry(turn.clone()).or_default();
                         }
-                        Effect::DeleteStream(_) | Effect::Changed(_) | Effect::CutConnections { .. } => {}
+                        Effect::DeleteStream(_)
+                        | Effect::Changed(_)
+                        | Effect::CutConnections { .. } => {}
                     }
                 }
                 Ok(outcome)
@@ -550,7 +670,10 @@ impl World {
                 let mut transcript = Transcript::default();
                 for chunk in chunks {
                     if let Applied::Gap { expected } = transcript.apply(chunk) {
-                        return Err(format!("{turn}: chunk {} came where {expected} should", chunk.seq));
+                        return Err(format!(
+                            "{turn}: chunk {} came where {expected} should",
+                            chunk.seq
+                        ));
                     }
                 }
             }
@@ -565,17 +688,25 @@ impl World {
             }
         }
         for chat in self.chats.clone() {
-            let page: TranscriptPage = self.ask("worker.chat.transcript", json!({ "chatSessionId": chat }));
+            let page: TranscriptPage =
+                self.ask("worker.chat.transcript", json!({ "chatSessionId": chat }));
             let mut last_delivered = Timestamp::default();
             for record in page.turns {
                 let turn = &record.turn;
                 if !turn.state.is_terminal() {
-                    return Err(format!("{} of {chat} is still {}", turn.id, turn.state.as_str()));
+                    return Err(format!(
+                        "{} of {chat} is still {}",
+                        turn.id,
+                        turn.state.as_str()
+                    ));
                 }
                 *self.report.turns.entry(turn.state.as_str()).or_default() += 1;
                 if let Some(at) = turn.delivered_at {
                     if at < last_delivered {
-                        return Err(format!("{} was delivered before an earlier message", turn.id));
+                        return Err(format!(
+                            "{} was delivered before an earlier message",
+                            turn.id
+                        ));
                     }
                     last_delivered = at;
                 }
@@ -584,7 +715,10 @@ impl World {
                 }
             }
             let view: ChatView = self.ask("worker.chat.view", json!({ "chatSessionId": chat }));
-            if !view.asks.is_empty() || view.chat.queued_count != 0 || view.chat.pending_ask_count != 0 {
+            if !view.asks.is_empty()
+                || view.chat.queued_count != 0
+                || view.chat.pending_ask_count != 0
+            {
                 return Err(format!("{chat} has not come to rest: {:?}", view.chat));
             }
         }
@@ -608,14 +742,17 @@ impl World {
             streamed.apply(chunk);
         }
         if streamed.is_sealed() && streamed.hash() != answer.hash {
-            return Err(format!("{turn}: what was streamed is not what was answered"));
+            return Err(format!(
+                "{turn}: what was streamed is not what was answered"
+            ));
         }
         Ok(())
     }
 
     fn at(&mut self, wait_ms: u64, event: Event) {
         self.last_event += 1;
-        self.queue.insert((self.now.plus_ms(wait_ms), self.last_event), event);
+        self.queue
+            .insert((self.now.plus_ms(wait_ms), self.last_event), event);
     }
 
     fn happens(&mut self, chance: u64, fault: &'static str) -> bool {
@@ -627,11 +764,18 @@ impl World {
     }
 
     fn delay(&mut self) -> u64 {
-        1 + self.random.below(if self.random.clone().per_mille(20) { 5_000 } else { 80 })
+        1 + self.random.below(if self.random.clone().per_mille(20) {
+            5_000
+        } else {
+            80
+        })
     }
 
     fn entropy(&mut self) -> Entropy {
-        Entropy { id: self.random.bytes(), secret: self.random.bytes() }
+        Entropy {
+            id: self.random.bytes(),
+            secret: self.random.bytes(),
+        }
     }
 
     #[allow(clippy::print_stderr)]
@@ -644,7 +788,8 @@ impl World {
     }
 
     fn mix(&mut self, value: u64) {
-        self.report.digest = (self.report.digest.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
+        self.report.digest =
+            (self.report.digest.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
 }
 
@@ -653,5 +798,8 @@ fn timed_out() -> Failure {
 }
 
 fn no_entropy() -> Entropy {
-    Entropy { id: [0; 10], secret: [0; 32] }
+    Entropy {
+        id: [0; 10],
+        secret: [0; 32],
+    }
 }

@@ -12,7 +12,10 @@ use crate::ids::{ChatSessionId, TurnId};
 use crate::state::{ChatState, TurnState};
 use crate::time::Timestamp;
 use crate::transcript::Transcript;
-use crate::wire::{Chunk, FullMessage, InboxChat, OpenAskArgs, ReportSessionArgs, SettleAskArgs, TakenTurn, TurnArgs};
+use crate::wire::{
+    Chunk, FullMessage, InboxChat, OpenAskArgs, ReportSessionArgs, SettleAskArgs, TakenTurn,
+    TurnArgs,
+};
 
 /// What an interrupted turn says when its machine's agent was restarted.
 const AGENT_RESTARTED: &str = "The agent was restarted while this turn ran.";
@@ -75,7 +78,9 @@ impl Chat {
     pub(super) fn generation(&self) -> Option<Generation> {
         match self.process {
             Process::Absent => None,
-            Process::Starting(generation) | Process::Running(generation) | Process::Stopping(generation) => Some(generation),
+            Process::Starting(generation)
+            | Process::Running(generation)
+            | Process::Stopping(generation) => Some(generation),
         }
     }
 
@@ -100,25 +105,31 @@ impl Chat {
     pub(super) fn hibernate_at(&self, after_ms: u64) -> Option<Timestamp> {
         match self.process {
             Process::Running(_) if self.turn.is_none() => Some(self.idle_since.plus_ms(after_ms)),
-            Process::Running(_) | Process::Absent | Process::Starting(_) | Process::Stopping(_) => None,
+            Process::Running(_) | Process::Absent | Process::Starting(_) | Process::Stopping(_) => {
+                None
+            }
         }
     }
 
     pub(super) fn on_started(&mut self, now: Timestamp, result: Result<String, String>) {
-        let Process::Starting(generation) = self.process else { return };
+        let Process::Starting(generation) = self.process else {
+            return;
+        };
         match result {
             Ok(agent_session_id) => {
                 self.process = Process::Running(generation);
                 self.agent_session_id = Some(agent_session_id);
                 self.idle_since = now;
-                self.reports.push_back(Report::Session(ChatState::Ready, None));
+                self.reports
+                    .push_back(Report::Session(ChatState::Ready, None));
             }
             Err(reason) => {
                 self.process = Process::Absent;
                 self.turn = None;
                 // Its message ends with the report; until the inbox shows that, it is not tried again.
                 self.ended.extend(self.head_id());
-                self.reports.push_back(Report::Session(ChatState::Failed, Some(reason)));
+                self.reports
+                    .push_back(Report::Session(ChatState::Failed, Some(reason)));
             }
         }
     }
@@ -131,7 +142,8 @@ impl Chat {
         match self.process {
             Process::Starting(generation) | Process::Running(generation) => {
                 self.process = Process::Stopping(generation);
-                self.actions.push_back(Output::StopProcess(self.id.clone(), generation));
+                self.actions
+                    .push_back(Output::StopProcess(self.id.clone(), generation));
             }
             Process::Absent | Process::Stopping(_) => {}
         }
@@ -144,13 +156,27 @@ impl Chat {
                     turn.push(op);
                 }
             }
-            DriverEvent::AskOpened { turn_id, agent_ask_id, body } => {
+            DriverEvent::AskOpened {
+                turn_id,
+                agent_ask_id,
+                body,
+            } => {
                 if self.running(&turn_id).is_some() {
-                    self.reports.push_back(Report::OpenAsk(OpenAskArgs { turn_id, agent_ask_id, body }));
+                    self.reports.push_back(Report::OpenAsk(OpenAskArgs {
+                        turn_id,
+                        agent_ask_id,
+                        body,
+                    }));
                 }
             }
-            DriverEvent::AskClosed { turn_id, agent_ask_id } => {
-                self.reports.push_back(Report::SettleAsk(SettleAskArgs { turn_id, agent_ask_id }));
+            DriverEvent::AskClosed {
+                turn_id,
+                agent_ask_id,
+            } => {
+                self.reports.push_back(Report::SettleAsk(SettleAskArgs {
+                    turn_id,
+                    agent_ask_id,
+                }));
             }
             DriverEvent::TurnEnded { turn_id, end } => {
                 if let Some(turn) = self.running(&turn_id) {
@@ -181,12 +207,22 @@ impl Chat {
             && turn.step == Step::Running
         {
             let answer = FullMessage::default();
-            turn.end(TurnEnd { outcome: TurnState::Failed, reason: Some(reason), answer });
+            turn.end(TurnEnd {
+                outcome: TurnState::Failed,
+                reason: Some(reason),
+                answer,
+            });
         }
     }
 
     pub(super) fn on_recalled(&mut self, id: &TurnId, result: Result<TurnRecall, String>) {
-        let Some(turn) = self.turn.as_mut().filter(|turn| &turn.id == id && turn.step == Step::Recalling) else { return };
+        let Some(turn) = self
+            .turn
+            .as_mut()
+            .filter(|turn| &turn.id == id && turn.step == Step::Recalling)
+        else {
+            return;
+        };
         match result {
             Ok(TurnRecall::Absent) => turn.step = Step::Taking,
             Ok(TurnRecall::Finished(end)) => turn.end(end),
@@ -207,8 +243,12 @@ impl Chat {
     /// What was streamed before the interruption stands; what the process still knows is used only when
     /// nothing was streamed.
     pub(super) fn on_chunks_read(&mut self, id: &TurnId, chunks: &[Chunk]) {
-        let Some(turn) = self.turn.as_mut().filter(|turn| &turn.id == id) else { return };
-        let Step::ReadingBack(known) = &mut turn.step else { return };
+        let Some(turn) = self.turn.as_mut().filter(|turn| &turn.id == id) else {
+            return;
+        };
+        let Step::ReadingBack(known) = &mut turn.step else {
+            return;
+        };
         let mut transcript = Transcript::default();
         for chunk in chunks {
             transcript.apply(chunk);
@@ -217,18 +257,32 @@ impl Chat {
         if !transcript.parts().is_empty() {
             answer.parts = transcript.parts().to_vec();
         }
-        turn.end(TurnEnd { outcome: TurnState::Interrupted, reason: Some(AGENT_RESTARTED.to_owned()), answer });
+        turn.end(TurnEnd {
+            outcome: TurnState::Interrupted,
+            reason: Some(AGENT_RESTARTED.to_owned()),
+            answer,
+        });
     }
 
     /// The chunks could not be read for want of a connection: ask again once there is one.
     pub(super) fn forget_recall(&mut self) {
-        if let Some(ActiveTurn { step: Step::ReadingBack(_), .. }) = self.turn {
+        if let Some(ActiveTurn {
+            step: Step::ReadingBack(_),
+            ..
+        }) = self.turn
+        {
             self.turn = None;
         }
     }
 
     pub(super) fn on_taken(&mut self, now: Timestamp, id: &TurnId, taken: Option<TakenTurn>) {
-        let Some(turn) = self.turn.as_mut().filter(|turn| &turn.id == id && turn.step == Step::Taking) else { return };
+        let Some(turn) = self
+            .turn
+            .as_mut()
+            .filter(|turn| &turn.id == id && turn.step == Step::Taking)
+        else {
+            return;
+        };
         let Process::Running(generation) = self.process else {
             self.turn = None;
             return;
@@ -236,7 +290,12 @@ impl Chat {
         match taken {
             Some(taken) if matches!(taken.state, TurnState::Delivered | TurnState::Streaming) => {
                 turn.step = Step::Running;
-                self.actions.push_back(Output::Prompt(self.id.clone(), generation, id.clone(), taken.message));
+                self.actions.push_back(Output::Prompt(
+                    self.id.clone(),
+                    generation,
+                    id.clone(),
+                    taken.message,
+                ));
             }
             Some(_) | None => {
                 self.turn = None;
@@ -246,7 +305,12 @@ impl Chat {
         }
     }
 
-    pub(super) fn on_turn_written(&mut self, now: Timestamp, id: &TurnId, refused: Option<CallError>) {
+    pub(super) fn on_turn_written(
+        &mut self,
+        now: Timestamp,
+        id: &TurnId,
+        refused: Option<CallError>,
+    ) {
         if self.turn_id() != Some(id) {
             return;
         }
@@ -255,7 +319,11 @@ impl Chat {
             && turn.step == Step::Writing
         {
             let reason = format!("The answer could not be kept: {error}");
-            turn.end(TurnEnd { outcome: TurnState::Failed, reason: Some(reason), answer: FullMessage::default() });
+            turn.end(TurnEnd {
+                outcome: TurnState::Failed,
+                reason: Some(reason),
+                answer: FullMessage::default(),
+            });
             return;
         }
         self.turn = None;
@@ -265,7 +333,9 @@ impl Chat {
     }
 
     pub(super) fn awaits_append(&self, id: &TurnId, seq: u64) -> bool {
-        self.turn.as_ref().is_some_and(|turn| &turn.id == id && turn.awaits(seq))
+        self.turn
+            .as_ref()
+            .is_some_and(|turn| &turn.id == id && turn.awaits(seq))
     }
 
     pub(super) fn on_appended(&mut self) {
@@ -293,11 +363,16 @@ impl Chat {
     }
 
     fn running(&mut self, id: &TurnId) -> Option<&mut ActiveTurn> {
-        self.turn.as_mut().filter(|turn| &turn.id == id && turn.step == Step::Running)
+        self.turn
+            .as_mut()
+            .filter(|turn| &turn.id == id && turn.step == Step::Running)
     }
 
     fn head_id(&self) -> Option<TurnId> {
-        self.wanted.as_ref().and_then(|wanted| wanted.turn.as_ref()).map(|turn| turn.id.clone())
+        self.wanted
+            .as_ref()
+            .and_then(|wanted| wanted.turn.as_ref())
+            .map(|turn| turn.id.clone())
     }
 
     /// Does the next steps from what is to what should be.
@@ -315,12 +390,19 @@ impl Chat {
                 let shown = wanted.turn.as_ref().map(|turn| &turn.id);
                 self.ended.retain(|ended| Some(ended) == shown);
                 match self.process {
-                    Process::Absent if takes_new => self.start_if_needed(&wanted, last_generation, lanes),
+                    Process::Absent if takes_new => {
+                        self.start_if_needed(&wanted, last_generation, lanes)
+                    }
                     Process::Running(generation) => {
                         self.work(&wanted, generation, takes_new);
-                        if self.hibernate_at(hibernate_after_ms).is_some_and(|at| at <= now) && self.next_turn(&wanted).is_none() {
+                        if self
+                            .hibernate_at(hibernate_after_ms)
+                            .is_some_and(|at| at <= now)
+                            && self.next_turn(&wanted).is_none()
+                        {
                             self.stop();
-                            self.reports.push_back(Report::Session(ChatState::Hibernated, None));
+                            self.reports
+                                .push_back(Report::Session(ChatState::Hibernated, None));
                         }
                     }
                     Process::Absent | Process::Starting(_) | Process::Stopping(_) => {}
@@ -335,26 +417,49 @@ impl Chat {
     /// is stopped and then tells the backend what there is of the answer.
     fn drop_settled_turn(&mut self) {
         let shown = self.wanted.is_some().then(|| self.head_id()).flatten();
-        let Some(turn) = self.turn.as_mut().filter(|turn| shown.as_ref() != Some(&turn.id)) else { return };
+        let Some(turn) = self
+            .turn
+            .as_mut()
+            .filter(|turn| shown.as_ref() != Some(&turn.id))
+        else {
+            return;
+        };
         match (&turn.step, self.process) {
             (Step::Running, Process::Running(generation)) => {
                 if !std::mem::replace(&mut turn.abort_sent, true) {
-                    self.actions.push_back(Output::Abort(self.id.clone(), generation, turn.id.clone()));
+                    self.actions.push_back(Output::Abort(
+                        self.id.clone(),
+                        generation,
+                        turn.id.clone(),
+                    ));
                 }
             }
-            (Step::Taking | Step::Recalling | Step::ReadingBack(_) | Step::Running, _) => self.turn = None,
+            (Step::Taking | Step::Recalling | Step::ReadingBack(_) | Step::Running, _) => {
+                self.turn = None
+            }
             (Step::Ending(_) | Step::Writing, _) => {}
         }
     }
 
     /// The inbox's turn, unless it has ended here.
     fn next_turn<'w>(&self, wanted: &'w InboxChat) -> Option<&'w crate::wire::InboxTurn> {
-        wanted.turn.as_ref().filter(|turn| !self.ended.contains(&turn.id))
+        wanted
+            .turn
+            .as_ref()
+            .filter(|turn| !self.ended.contains(&turn.id))
     }
 
-    fn start_if_needed(&mut self, wanted: &InboxChat, last_generation: &mut Generation, lanes: &Lanes) {
+    fn start_if_needed(
+        &mut self,
+        wanted: &InboxChat,
+        last_generation: &mut Generation,
+        lanes: &Lanes,
+    ) {
         // What the process's end left to tell comes first, else a new start would overtake it.
-        if self.turn.is_some() || !self.reports.is_empty() || !lanes.is_empty(&Lane::Chat(self.id.clone())) {
+        if self.turn.is_some()
+            || !self.reports.is_empty()
+            || !lanes.is_empty(&Lane::Chat(self.id.clone()))
+        {
             return;
         }
         let work = self.next_turn(wanted).is_some();
@@ -362,32 +467,48 @@ impl Chat {
             _ if work => {}
             ChatState::Requested => {}
             ChatState::Starting | ChatState::Ready => {
-                self.reports.push_back(Report::Session(ChatState::Hibernated, None));
+                self.reports
+                    .push_back(Report::Session(ChatState::Hibernated, None));
                 return;
             }
-            ChatState::Busy | ChatState::Hibernated | ChatState::Failed | ChatState::Closed | ChatState::Unknown => return,
+            ChatState::Busy
+            | ChatState::Hibernated
+            | ChatState::Failed
+            | ChatState::Closed
+            | ChatState::Unknown => return,
         }
         *last_generation += 1;
         self.process = Process::Starting(*last_generation);
-        self.reports.push_back(Report::Session(ChatState::Starting, None));
+        self.reports
+            .push_back(Report::Session(ChatState::Starting, None));
         let spec = SessionSpec {
             chat_session_id: self.id.clone(),
             directory: wanted.directory.clone(),
-            agent_session_id: self.agent_session_id.clone().or_else(|| wanted.agent_session_id.clone()),
+            agent_session_id: self
+                .agent_session_id
+                .clone()
+                .or_else(|| wanted.agent_session_id.clone()),
             title: wanted.title.clone(),
             model: wanted.model.clone(),
             agent: wanted.agent.clone(),
         };
-        self.actions.push_back(Output::StartProcess(*last_generation, spec));
+        self.actions
+            .push_back(Output::StartProcess(*last_generation, spec));
     }
 
     fn work(&mut self, wanted: &InboxChat, generation: Generation, takes_new: bool) {
         match (&mut self.turn, wanted.turn.as_ref()) {
             (None, Some(next)) if !self.ended.contains(&next.id) => match next.state {
-                TurnState::Queued if takes_new => self.turn = Some(ActiveTurn::new(next.id.clone(), Step::Taking)),
+                TurnState::Queued if takes_new => {
+                    self.turn = Some(ActiveTurn::new(next.id.clone(), Step::Taking))
+                }
                 TurnState::Delivered | TurnState::Streaming => {
                     self.turn = Some(ActiveTurn::new(next.id.clone(), Step::Recalling));
-                    self.actions.push_back(Output::Recall(self.id.clone(), generation, next.id.clone()));
+                    self.actions.push_back(Output::Recall(
+                        self.id.clone(),
+                        generation,
+                        next.id.clone(),
+                    ));
                 }
                 TurnState::Queued
                 | TurnState::Completed
@@ -396,10 +517,16 @@ impl Chat {
                 | TurnState::Cancelled
                 | TurnState::Unknown => {}
             },
-            (Some(turn), Some(shown)) if turn.id == shown.id && shown.cancel_requested && !turn.abort_sent => {
+            (Some(turn), Some(shown))
+                if turn.id == shown.id && shown.cancel_requested && !turn.abort_sent =>
+            {
                 if turn.step == Step::Running {
                     turn.abort_sent = true;
-                    self.actions.push_back(Output::Abort(self.id.clone(), generation, turn.id.clone()));
+                    self.actions.push_back(Output::Abort(
+                        self.id.clone(),
+                        generation,
+                        turn.id.clone(),
+                    ));
                 }
             }
             (None | Some(_), _) => {}
@@ -439,24 +566,52 @@ impl Chat {
                         agent_session_id: self.agent_session_id.clone(),
                         seq: lanes.next_seq(),
                     };
-                    lanes.push(lane.clone(), Purpose::Report, "worker.chat.reportSession", &args);
+                    lanes.push(
+                        lane.clone(),
+                        Purpose::Report,
+                        "worker.chat.reportSession",
+                        &args,
+                    );
                 }
-                Report::OpenAsk(args) => lanes.push(lane.clone(), Purpose::Report, "worker.chat.openAsk", &args),
-                Report::SettleAsk(args) => lanes.push(lane.clone(), Purpose::Report, "worker.chat.settleAsk", &args),
+                Report::OpenAsk(args) => {
+                    lanes.push(lane.clone(), Purpose::Report, "worker.chat.openAsk", &args)
+                }
+                Report::SettleAsk(args) => lanes.push(
+                    lane.clone(),
+                    Purpose::Report,
+                    "worker.chat.settleAsk",
+                    &args,
+                ),
             }
         }
         let Some(turn) = &mut self.turn else { return };
         match &turn.step {
             Step::Taking if lanes.is_empty(&lane) => {
-                let args = TurnArgs { turn_id: turn.id.clone() };
-                lanes.push(lane, Purpose::Take(turn.id.clone()), "worker.chat.takeTurn", &args);
+                let args = TurnArgs {
+                    turn_id: turn.id.clone(),
+                };
+                lanes.push(
+                    lane,
+                    Purpose::Take(turn.id.clone()),
+                    "worker.chat.takeTurn",
+                    &args,
+                );
             }
             Step::Ending(_) => {
                 if let Some(args) = turn.take_end() {
-                    lanes.push(lane, Purpose::EndTurn(turn.id.clone()), "worker.chat.writeMessage", &args);
+                    lanes.push(
+                        lane,
+                        Purpose::EndTurn(turn.id.clone()),
+                        "worker.chat.writeMessage",
+                        &args,
+                    );
                 }
             }
-            Step::Taking | Step::Recalling | Step::ReadingBack(_) | Step::Running | Step::Writing => {}
+            Step::Taking
+            | Step::Recalling
+            | Step::ReadingBack(_)
+            | Step::Running
+            | Step::Writing => {}
         }
     }
 
@@ -465,7 +620,11 @@ impl Chat {
         while let Some(action) = self.actions.pop_front() {
             match (action, link.credential()) {
                 (Output::ReadChunks { chat, turn_id, .. }, Some((token, _))) => {
-                    outputs.push_back(Output::ReadChunks { chat, turn_id, token: token.clone() });
+                    outputs.push_back(Output::ReadChunks {
+                        chat,
+                        turn_id,
+                        token: token.clone(),
+                    });
                 }
                 (Output::ReadChunks { .. }, None) => self.turn = None,
                 (action, _) => outputs.push_back(action),
@@ -480,7 +639,13 @@ impl Chat {
         if let Some((token, epoch)) = link.credential()
             && let Some((seq, chunks)) = turn.next_append(link.batch_max_bytes())
         {
-            outputs.push_back(Output::Append { turn_id: turn.id.clone(), token: token.clone(), epoch, seq, chunks });
+            outputs.push_back(Output::Append {
+                turn_id: turn.id.clone(),
+                token: token.clone(),
+                epoch,
+                seq,
+                chunks,
+            });
         }
         if turn.is_full() != self.held_back {
             self.held_back = turn.is_full();

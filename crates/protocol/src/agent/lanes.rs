@@ -53,7 +53,13 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn push(&mut self, lane: Lane, purpose: Purpose, function: &'static str, args: &impl Serialize) {
+    pub(super) fn push(
+        &mut self,
+        lane: Lane,
+        purpose: Purpose,
+        function: &'static str,
+        args: &impl Serialize,
+    ) {
         self.last_id += 1;
         // Our own wire types always are JSON; a null would be refused by the backend with a clear error.
         let args = serde_json::to_value(args).unwrap_or_default();
@@ -61,7 +67,13 @@ impl Lanes {
         if purpose == Purpose::Heartbeat && !queue.is_empty() {
             return;
         }
-        queue.push_back(PendingCall { id: self.last_id, purpose, function, args, sent: false });
+        queue.push_back(PendingCall {
+            id: self.last_id,
+            purpose,
+            function,
+            args,
+            sent: false,
+        });
     }
 
     /// The number of the next call: grows, so it tells a late report from a new one.
@@ -74,7 +86,10 @@ impl Lanes {
     }
 
     pub(super) fn has_goodbye(&self) -> bool {
-        self.lanes.values().flatten().any(|call| call.purpose == Purpose::Goodbye)
+        self.lanes
+            .values()
+            .flatten()
+            .any(|call| call.purpose == Purpose::Goodbye)
     }
 
     /// What was sent and not answered is sent again: a machine's calls are safe to repeat.
@@ -86,7 +101,9 @@ impl Lanes {
 
     /// Sends the first call of each lane, if it has not been.
     pub(super) fn send(&mut self, link: &Link, outputs: &mut VecDeque<Output>) {
-        let Some((token, _)) = link.credential() else { return };
+        let Some((token, _)) = link.credential() else {
+            return;
+        };
         for queue in self.lanes.values_mut() {
             if let Some(call) = queue.front_mut()
                 && !call.sent
@@ -116,18 +133,31 @@ impl Lanes {
 }
 
 impl AgentCore {
-    pub(super) fn on_call_done(&mut self, now: Timestamp, id: CallId, result: Result<Value, Failure>) {
+    pub(super) fn on_call_done(
+        &mut self,
+        now: Timestamp,
+        id: CallId,
+        result: Result<Value, Failure>,
+    ) {
         let result = match result {
             Ok(value) => Ok(value),
-            Err(Failure::Refused(error)) if !error.is_fenced() && !error.requires_reregistration() && !error.is_retryable() => {
+            Err(Failure::Refused(error))
+                if !error.is_fenced()
+                    && !error.requires_reregistration()
+                    && !error.is_retryable() =>
+            {
                 Err(error)
             }
             Err(failure) => return self.on_failure(now, failure),
         };
-        let Some((lane, purpose)) = self.lanes.finish(id) else { return };
+        let Some((lane, purpose)) = self.lanes.finish(id) else {
+            return;
+        };
         match (purpose, lane) {
             (Purpose::Take(turn), Lane::Chat(chat)) => {
-                let taken = result.ok().and_then(|value| serde_json::from_value::<TakenTurn>(value).ok());
+                let taken = result
+                    .ok()
+                    .and_then(|value| serde_json::from_value::<TakenTurn>(value).ok());
                 if let Some(chat) = self.chats.get_mut(&chat) {
                     chat.on_taken(now, &turn, taken);
                 }
@@ -143,11 +173,27 @@ impl AgentCore {
         }
     }
 
-    pub(super) fn on_append_done(&mut self, now: Timestamp, turn: &TurnId, seq: u64, result: Result<(), Failure>) {
-        let Some(chat) = self.chats.values_mut().find(|chat| chat.awaits_append(turn, seq)) else { return };
+    pub(super) fn on_append_done(
+        &mut self,
+        now: Timestamp,
+        turn: &TurnId,
+        seq: u64,
+        result: Result<(), Failure>,
+    ) {
+        let Some(chat) = self
+            .chats
+            .values_mut()
+            .find(|chat| chat.awaits_append(turn, seq))
+        else {
+            return;
+        };
         match result {
             Ok(()) => chat.on_appended(),
-            Err(Failure::Refused(error)) if !error.is_fenced() && !error.requires_reregistration() && !error.is_retryable() => {
+            Err(Failure::Refused(error))
+                if !error.is_fenced()
+                    && !error.requires_reregistration()
+                    && !error.is_retryable() =>
+            {
                 chat.on_append_refused();
             }
             Err(failure) => self.on_failure(now, failure),

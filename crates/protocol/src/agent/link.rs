@@ -57,7 +57,13 @@ enum LinkState {
 
 impl Link {
     pub(super) fn new() -> Self {
-        Self { connection: None, state: LinkState::Connecting, attempt: 0, watch: None, last_watch: 0 }
+        Self {
+            connection: None,
+            state: LinkState::Connecting,
+            attempt: 0,
+            watch: None,
+            last_watch: 0,
+        }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -66,11 +72,16 @@ impl Link {
 
     /// The token and epoch to send with, while the link is up.
     pub(super) fn credential(&self) -> Option<(&Secret, u64)> {
-        self.connection.as_ref().filter(|_| self.is_up()).map(|connection| (&connection.token, connection.epoch))
+        self.connection
+            .as_ref()
+            .filter(|_| self.is_up())
+            .map(|connection| (&connection.token, connection.epoch))
     }
 
     pub(super) fn batch_max_bytes(&self) -> usize {
-        self.connection.as_ref().map_or(0, |connection| connection.batch_max_bytes)
+        self.connection
+            .as_ref()
+            .map_or(0, |connection| connection.batch_max_bytes)
     }
 
     pub(super) fn next_deadline(&self) -> Option<(Timestamp, DeadlineName)> {
@@ -87,8 +98,13 @@ impl Link {
         if self.is_up() || self.connection.is_none() {
             return false;
         }
-        let heartbeat_ms = self.connection.as_ref().map_or(HEARTBEAT_MS, |connection| connection.heartbeat_ms);
-        self.state = LinkState::Up { heartbeat_at: now.plus_ms(heartbeat_ms) };
+        let heartbeat_ms = self
+            .connection
+            .as_ref()
+            .map_or(HEARTBEAT_MS, |connection| connection.heartbeat_ms);
+        self.state = LinkState::Up {
+            heartbeat_at: now.plus_ms(heartbeat_ms),
+        };
         true
     }
 
@@ -119,9 +135,13 @@ impl Link {
         if matches!(self.state, LinkState::Down { .. }) {
             return;
         }
-        let wait = BACKOFF_FIRST_MS.saturating_mul(1 << self.attempt.min(16)).min(BACKOFF_MAX_MS);
+        let wait = BACKOFF_FIRST_MS
+            .saturating_mul(1 << self.attempt.min(16))
+            .min(BACKOFF_MAX_MS);
         self.attempt += 1;
-        self.state = LinkState::Down { retry_at: now.plus_ms(wait) };
+        self.state = LinkState::Down {
+            retry_at: now.plus_ms(wait),
+        };
     }
 }
 
@@ -141,9 +161,15 @@ impl AgentCore {
                     chat.begin_epoch();
                 }
             }
-            Err(Failure::Refused(error)) if error.requires_reregistration() => self.exit(ExitReason::Unregistered(error)),
-            Err(Failure::Refused(error)) if error.is_fenced() => self.exit(ExitReason::Fenced(error)),
-            Err(Failure::Refused(error)) if error.code == ErrorCode::UpgradeRequired => self.exit(ExitReason::Refused(error)),
+            Err(Failure::Refused(error)) if error.requires_reregistration() => {
+                self.exit(ExitReason::Unregistered(error))
+            }
+            Err(Failure::Refused(error)) if error.is_fenced() => {
+                self.exit(ExitReason::Fenced(error))
+            }
+            Err(Failure::Refused(error)) if error.code == ErrorCode::UpgradeRequired => {
+                self.exit(ExitReason::Refused(error))
+            }
             Err(Failure::Refused(_) | Failure::Lost(_)) => self.link.go_down(now),
         }
     }
@@ -152,8 +178,13 @@ impl AgentCore {
     pub(super) fn on_failure(&mut self, now: Timestamp, failure: Failure) {
         match failure {
             Failure::Refused(error) if error.is_fenced() => self.exit(ExitReason::Fenced(error)),
-            Failure::Refused(error) if error.code == ErrorCode::Revoked => self.exit(ExitReason::Unregistered(error)),
-            Failure::Refused(CallError { code: ErrorCode::Unauthenticated, .. }) => {
+            Failure::Refused(error) if error.code == ErrorCode::Revoked => {
+                self.exit(ExitReason::Unregistered(error))
+            }
+            Failure::Refused(CallError {
+                code: ErrorCode::Unauthenticated,
+                ..
+            }) => {
                 // The backend does not know the token: it has lost some of its memory. The secret may still do.
                 self.link.connection = None;
                 self.link.go_down(now);
@@ -176,11 +207,25 @@ impl AgentCore {
             },
             LinkState::Up { heartbeat_at } if heartbeat_at <= now => {
                 let draining = self.phase != Phase::Working;
-                self.lanes.push(Lane::Heartbeat, Purpose::Heartbeat, "machine.heartbeat", &HeartbeatArgs { draining });
-                let heartbeat_ms = self.link.connection.as_ref().map_or(HEARTBEAT_MS, |connection| connection.heartbeat_ms);
-                self.link.state = LinkState::Up { heartbeat_at: now.plus_ms(heartbeat_ms) };
+                self.lanes.push(
+                    Lane::Heartbeat,
+                    Purpose::Heartbeat,
+                    "machine.heartbeat",
+                    &HeartbeatArgs { draining },
+                );
+                let heartbeat_ms = self
+                    .link
+                    .connection
+                    .as_ref()
+                    .map_or(HEARTBEAT_MS, |connection| connection.heartbeat_ms);
+                self.link.state = LinkState::Up {
+                    heartbeat_at: now.plus_ms(heartbeat_ms),
+                };
             }
-            LinkState::Connecting | LinkState::Watching | LinkState::Up { .. } | LinkState::Down { .. } => {}
+            LinkState::Connecting
+            | LinkState::Watching
+            | LinkState::Up { .. }
+            | LinkState::Down { .. } => {}
         }
     }
 
@@ -189,7 +234,12 @@ impl AgentCore {
         if !self.link.is_up() {
             self.exit(ExitReason::Stopped);
         } else if !self.lanes.has_goodbye() {
-            self.lanes.push(Lane::Machine, Purpose::Goodbye, "machine.disconnect", &DisconnectArgs {});
+            self.lanes.push(
+                Lane::Machine,
+                Purpose::Goodbye,
+                "machine.disconnect",
+                &DisconnectArgs {},
+            );
             self.lanes.send(&self.link, &mut self.outputs);
         }
     }

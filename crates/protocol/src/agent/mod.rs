@@ -22,8 +22,8 @@ use crate::state::WorkerState;
 use crate::time::Timestamp;
 use crate::wire::{AskAnswer, Chunk, ConnectReply, Inbox, MachineInfo, ReportWorkerArgs};
 use chat::Chat;
-use lanes::{Lanes, Purpose};
 pub use lanes::{CallId, Lane};
+use lanes::{Lanes, Purpose};
 pub use link::DeadlineName;
 use link::Link;
 
@@ -85,7 +85,12 @@ pub enum Input {
     /// The prompt has reached the process, or has not, for the reason.
     Prompted(ChatSessionId, Generation, Result<(), String>),
     /// What the process knows of a turn, or why it could not tell.
-    Recalled(ChatSessionId, Generation, TurnId, Result<TurnRecall, String>),
+    Recalled(
+        ChatSessionId,
+        Generation,
+        TurnId,
+        Result<TurnRecall, String>,
+    ),
     /// Take nothing new, finish what runs, say goodbye.
     Drain,
     /// Stop now.
@@ -218,7 +223,9 @@ impl AgentCore {
         match input {
             Input::Time => {}
             Input::Connected(result) => self.on_connected(now, result),
-            Input::Inbox(watch, inbox) if self.link.is_watched_by(watch) => self.on_inbox(now, inbox),
+            Input::Inbox(watch, inbox) if self.link.is_watched_by(watch) => {
+                self.on_inbox(now, inbox)
+            }
             Input::InboxEnded(watch, failure) if self.link.is_watched_by(watch) => {
                 self.link.end_watch();
                 self.on_failure(now, failure);
@@ -231,9 +238,15 @@ impl AgentCore {
             Input::ProcessStarted(chat, generation, result) => {
                 self.with_chat(&chat, generation, |chat| chat.on_started(now, result));
             }
-            Input::ProcessStopped(chat, generation) => self.with_chat(&chat, generation, Chat::on_stopped),
-            Input::Driver(chat, generation, event) => self.with_chat(&chat, generation, |chat| chat.on_event(now, event)),
-            Input::Prompted(chat, generation, result) => self.with_chat(&chat, generation, |chat| chat.on_prompted(result)),
+            Input::ProcessStopped(chat, generation) => {
+                self.with_chat(&chat, generation, Chat::on_stopped)
+            }
+            Input::Driver(chat, generation, event) => {
+                self.with_chat(&chat, generation, |chat| chat.on_event(now, event))
+            }
+            Input::Prompted(chat, generation, result) => {
+                self.with_chat(&chat, generation, |chat| chat.on_prompted(result))
+            }
             Input::Recalled(chat, generation, turn, result) => {
                 self.with_chat(&chat, generation, |chat| chat.on_recalled(&turn, result));
             }
@@ -252,19 +265,28 @@ impl AgentCore {
     /// When to come back with [`Input::Time`] at the latest, and what for.
     #[must_use]
     pub fn next_deadline(&self) -> Option<(Timestamp, DeadlineName)> {
-        let idle = self.chats.values().filter_map(|chat| chat.hibernate_at(self.config.hibernate_after_ms));
+        let idle = self
+            .chats
+            .values()
+            .filter_map(|chat| chat.hibernate_at(self.config.hibernate_after_ms));
         let drain = match self.phase {
             Phase::Draining { until } => Some((until, DeadlineName::Drain)),
             Phase::Working | Phase::Leaving | Phase::Ended => None,
         };
         let idle = idle.min().map(|at| (at, DeadlineName::Hibernate));
-        [self.link.next_deadline(), drain, idle].into_iter().flatten().min()
+        [self.link.next_deadline(), drain, idle]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// How many processes run, start or stop.
     #[must_use]
     pub fn process_count(&self) -> usize {
-        self.chats.values().filter(|chat| chat.has_process()).count()
+        self.chats
+            .values()
+            .filter(|chat| chat.has_process())
+            .count()
     }
 
     /// Whether the backend can be reached as far as is known.
@@ -287,7 +309,10 @@ impl AgentCore {
             }
         }
         for wanted in &inbox.chats {
-            self.chats.entry(wanted.id.clone()).or_insert_with(|| Chat::new(wanted.id.clone())).wanted = Some(wanted.clone());
+            self.chats
+                .entry(wanted.id.clone())
+                .or_insert_with(|| Chat::new(wanted.id.clone()))
+                .wanted = Some(wanted.clone());
         }
         self.inbox = Some(inbox);
     }
@@ -297,14 +322,30 @@ impl AgentCore {
             Ok(()) => (WorkerState::Ready, None),
             Err(reason) => (WorkerState::Unavailable, Some(reason)),
         };
-        let known = self.inbox.iter().flat_map(|inbox| &inbox.workers).find(|worker| worker.id == worker_id);
+        let known = self
+            .inbox
+            .iter()
+            .flat_map(|inbox| &inbox.workers)
+            .find(|worker| worker.id == worker_id);
         if known.is_some_and(|worker| worker.state != state || state == WorkerState::Unavailable) {
-            let args = ReportWorkerArgs { worker_id, state, reason, seq: self.lanes.next_seq() };
-            self.lanes.push(Lane::Machine, Purpose::Report, "worker.report", &args);
+            let args = ReportWorkerArgs {
+                worker_id,
+                state,
+                reason,
+                seq: self.lanes.next_seq(),
+            };
+            self.lanes
+                .push(Lane::Machine, Purpose::Report, "worker.report", &args);
         }
     }
 
-    fn on_chunks_read(&mut self, now: Timestamp, chat: &ChatSessionId, turn: &TurnId, result: Result<Vec<Chunk>, Failure>) {
+    fn on_chunks_read(
+        &mut self,
+        now: Timestamp,
+        chat: &ChatSessionId,
+        turn: &TurnId,
+        result: Result<Vec<Chunk>, Failure>,
+    ) {
         match result {
             Ok(chunks) => {
                 if let Some(chat) = self.chats.get_mut(chat) {
@@ -312,7 +353,9 @@ impl AgentCore {
                 }
             }
             // Without them the turn still ends; what was streamed stays in the stream.
-            Err(Failure::Refused(error)) if !error.is_fenced() && !error.requires_reregistration() => {
+            Err(Failure::Refused(error))
+                if !error.is_fenced() && !error.requires_reregistration() =>
+            {
                 if let Some(chat) = self.chats.get_mut(chat) {
                     chat.on_chunks_read(turn, &[]);
                 }
@@ -326,7 +369,12 @@ impl AgentCore {
         }
     }
 
-    fn with_chat(&mut self, chat: &ChatSessionId, generation: Generation, act: impl FnOnce(&mut Chat)) {
+    fn with_chat(
+        &mut self,
+        chat: &ChatSessionId,
+        generation: Generation,
+        act: impl FnOnce(&mut Chat),
+    ) {
         if let Some(chat) = self.chats.get_mut(chat)
             && chat.generation() == Some(generation)
         {
@@ -337,7 +385,9 @@ impl AgentCore {
     fn drain(&mut self, now: Timestamp) {
         match self.phase {
             Phase::Working => {
-                self.phase = Phase::Draining { until: now.plus_ms(self.config.drain_ms) };
+                self.phase = Phase::Draining {
+                    until: now.plus_ms(self.config.drain_ms),
+                };
                 self.link.heartbeat_now(now);
             }
             Phase::Draining { .. } => self.leave(),
@@ -370,7 +420,13 @@ impl AgentCore {
         self.check_workers();
         let takes_new = self.phase == Phase::Working;
         for chat in self.chats.values_mut() {
-            chat.reconcile(now, takes_new, self.config.hibernate_after_ms, &mut self.last_generation, &mut self.lanes);
+            chat.reconcile(
+                now,
+                takes_new,
+                self.config.hibernate_after_ms,
+                &mut self.last_generation,
+                &mut self.lanes,
+            );
             chat.send(&self.link, &mut self.outputs);
         }
         self.chats.retain(|_, chat| !chat.is_forgotten());
@@ -387,7 +443,8 @@ impl AgentCore {
         for worker in self.inbox.iter().flat_map(|inbox| &inbox.workers) {
             if self.checked.insert(worker.id.clone()) {
                 let (worker, directory) = (worker.id.clone(), worker.directory.clone());
-                self.outputs.push_back(Output::CheckWorker { worker, directory });
+                self.outputs
+                    .push_back(Output::CheckWorker { worker, directory });
             }
         }
     }

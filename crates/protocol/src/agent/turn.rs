@@ -65,7 +65,11 @@ impl ActiveTurn {
         if self.refused {
             return;
         }
-        let chunk = Chunk { turn: self.id.clone(), seq: self.next_chunk_seq, op };
+        let chunk = Chunk {
+            turn: self.id.clone(),
+            seq: self.next_chunk_seq,
+            op,
+        };
         self.next_chunk_seq += 1;
         let bytes = serde_json::to_string(&chunk).map_or(0, |text| text.len() + 1);
         self.spool_bytes += bytes;
@@ -92,7 +96,12 @@ impl ActiveTurn {
             }
         }
         self.sent = true;
-        let chunks = self.spool.iter().take(self.in_flight).map(|(chunk, _)| chunk.clone()).collect();
+        let chunks = self
+            .spool
+            .iter()
+            .take(self.in_flight)
+            .map(|(chunk, _)| chunk.clone())
+            .collect();
         Some((self.next_append_seq, chunks))
     }
 
@@ -135,15 +144,25 @@ impl ActiveTurn {
     pub(super) fn end(&mut self, mut end: TurnEnd) {
         end.answer.hash = text_hash(&end.answer.parts);
         if self.next_chunk_seq > 0 {
-            self.push(ChunkOp::Seal { outcome: end.outcome, hash: end.answer.hash.clone() });
+            self.push(ChunkOp::Seal {
+                outcome: end.outcome,
+                hash: end.answer.hash.clone(),
+            });
         }
         self.step = Step::Ending(end);
     }
 
     /// Ends the turn with what has been streamed of it.
     pub(super) fn interrupt(&mut self, reason: String) {
-        let answer = FullMessage { parts: self.transcript.parts().to_vec(), ..FullMessage::default() };
-        self.end(TurnEnd { outcome: TurnState::Interrupted, reason: Some(reason), answer });
+        let answer = FullMessage {
+            parts: self.transcript.parts().to_vec(),
+            ..FullMessage::default()
+        };
+        self.end(TurnEnd {
+            outcome: TurnState::Interrupted,
+            reason: Some(reason),
+            answer,
+        });
     }
 
     /// The complete message, once all chunks have arrived.
@@ -158,7 +177,11 @@ impl ActiveTurn {
                 reason: end.reason.map(cut),
                 answer: end.answer,
             }),
-            other @ (Step::Taking | Step::Recalling | Step::ReadingBack(_) | Step::Running | Step::Writing) => {
+            other @ (Step::Taking
+            | Step::Recalling
+            | Step::ReadingBack(_)
+            | Step::Running
+            | Step::Writing) => {
                 self.step = other;
                 None
             }
@@ -168,7 +191,10 @@ impl ActiveTurn {
 
 fn cut(mut reason: String) -> String {
     if reason.len() > REASON_MAX_BYTES {
-        let end = (0..=REASON_MAX_BYTES).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=REASON_MAX_BYTES)
+            .rev()
+            .find(|at| reason.is_char_boundary(*at))
+            .unwrap_or(0);
         reason.truncate(end);
     }
     reason

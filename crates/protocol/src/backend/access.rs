@@ -32,22 +32,32 @@ pub(super) const CONNECTION_PREFIX: &str = "omc";
 
 impl<R: Rows> Backend<'_, R> {
     /// Checks the credential and whether this kind of caller may call the function at all.
-    pub(super) fn authorise(&mut self, function: &FunctionInfo, caller: &Caller) -> Result<Actor, CallError> {
+    pub(super) fn authorise(
+        &mut self,
+        function: &FunctionInfo,
+        caller: &Caller,
+    ) -> Result<Actor, CallError> {
         let actor = self.recognise(caller)?;
         match (function.access, &actor) {
-            (Access::Anyone, _) | (Access::Person, Actor::Person(_)) | (Access::Machine, Actor::Machine { .. }) => Ok(actor),
-            (Access::Person, Actor::Anyone) => {
-                Err(CallError::new(ErrorCode::Unauthenticated, "You are not signed in. Sign in and try again."))
-            }
-            (Access::Machine, Actor::Anyone) => {
-                Err(CallError::new(ErrorCode::Unauthenticated, "This needs a machine's connection token. Connect first."))
-            }
-            (Access::Person, Actor::Machine { .. }) => {
-                Err(CallError::new(ErrorCode::Forbidden, format!("{} is for people, not for machines.", function.name)))
-            }
-            (Access::Machine, Actor::Person(_)) => {
-                Err(CallError::new(ErrorCode::Forbidden, format!("{} is for machines, not for people.", function.name)))
-            }
+            (Access::Anyone, _)
+            | (Access::Person, Actor::Person(_))
+            | (Access::Machine, Actor::Machine { .. }) => Ok(actor),
+            (Access::Person, Actor::Anyone) => Err(CallError::new(
+                ErrorCode::Unauthenticated,
+                "You are not signed in. Sign in and try again.",
+            )),
+            (Access::Machine, Actor::Anyone) => Err(CallError::new(
+                ErrorCode::Unauthenticated,
+                "This needs a machine's connection token. Connect first.",
+            )),
+            (Access::Person, Actor::Machine { .. }) => Err(CallError::new(
+                ErrorCode::Forbidden,
+                format!("{} is for people, not for machines.", function.name),
+            )),
+            (Access::Machine, Actor::Person(_)) => Err(CallError::new(
+                ErrorCode::Forbidden,
+                format!("{} is for machines, not for people.", function.name),
+            )),
         }
     }
 
@@ -66,7 +76,10 @@ impl<R: Rows> Backend<'_, R> {
     /// The machine whose current connection token this is.
     pub(super) fn connection(&self, token: &Secret) -> Result<Actor, CallError> {
         let unknown = || {
-            CallError::new(ErrorCode::Unauthenticated, "This connection token is not known. Connect again with the machine's secret.")
+            CallError::new(
+                ErrorCode::Unauthenticated,
+                "This connection token is not known. Connect again with the machine's secret.",
+            )
         };
         let mut fields = token.expose().splitn(5, '_');
         let (Some(CONNECTION_PREFIX), Some(prefix), Some(id), Some(epoch)) =
@@ -80,17 +93,24 @@ impl<R: Rows> Backend<'_, R> {
         if machine.state == MachineState::Revoked {
             return Err(revoked());
         }
-        let credentials: CredentialsRow = load(self.rows, &key::credentials(&id))?.ok_or_else(unknown)?;
+        let credentials: CredentialsRow =
+            load(self.rows, &key::credentials(&id))?.ok_or_else(unknown)?;
         if epoch < credentials.epoch {
             return Err(stale_epoch(epoch, credentials.epoch));
         }
         match credentials.connection {
-            Some(hash) if hash.matches(token) && epoch == credentials.epoch => Ok(Actor::Machine { id, epoch }),
+            Some(hash) if hash.matches(token) && epoch == credentials.epoch => {
+                Ok(Actor::Machine { id, epoch })
+            }
             _ => Err(unknown()),
         }
     }
 
-    pub(super) fn machine_row(&self, actor: &Actor, id: &MachineId) -> Result<MachineRow, CallError> {
+    pub(super) fn machine_row(
+        &self,
+        actor: &Actor,
+        id: &MachineId,
+    ) -> Result<MachineRow, CallError> {
         let row: Option<MachineRow> = load(self.rows, &key::machine(id))?;
         row.filter(|row| match actor {
             Actor::Person(person) => &row.owner == person,
@@ -103,34 +123,41 @@ impl<R: Rows> Backend<'_, R> {
     pub(super) fn worker_row(&self, actor: &Actor, id: &WorkerId) -> Result<WorkerRow, CallError> {
         let missing = || CallError::not_found("worker");
         let row: WorkerRow = load(self.rows, &key::worker(id))?.ok_or_else(missing)?;
-        self.machine_row(actor, &row.machine).map_err(|_| missing())?;
+        self.machine_row(actor, &row.machine)
+            .map_err(|_| missing())?;
         Ok(row)
     }
 
     pub(super) fn chat_row(&self, actor: &Actor, id: &ChatSessionId) -> Result<ChatRow, CallError> {
         let missing = || CallError::not_found("chat session");
         let row: ChatRow = load(self.rows, &key::chat(id))?.ok_or_else(missing)?;
-        self.machine_row(actor, &row.machine).map_err(|_| missing())?;
+        self.machine_row(actor, &row.machine)
+            .map_err(|_| missing())?;
         Ok(row)
     }
 
     pub(super) fn turn_row(&self, actor: &Actor, id: &TurnId) -> Result<TurnRow, CallError> {
         let missing = || CallError::not_found("turn");
         let row: TurnRow = load(self.rows, &key::turn(id))?.ok_or_else(missing)?;
-        self.machine_row(actor, &row.machine).map_err(|_| missing())?;
+        self.machine_row(actor, &row.machine)
+            .map_err(|_| missing())?;
         Ok(row)
     }
 
     pub(super) fn ask_row(&self, actor: &Actor, id: &AskId) -> Result<AskRow, CallError> {
         let missing = || CallError::not_found("ask");
         let row: AskRow = load(self.rows, &key::ask(id))?.ok_or_else(missing)?;
-        self.machine_row(actor, &row.machine).map_err(|_| missing())?;
+        self.machine_row(actor, &row.machine)
+            .map_err(|_| missing())?;
         Ok(row)
     }
 }
 
 pub(super) fn revoked() -> CallError {
-    CallError::new(ErrorCode::Revoked, "This machine was revoked. Add it again on the page and register with the new key.")
+    CallError::new(
+        ErrorCode::Revoked,
+        "This machine was revoked. Add it again on the page and register with the new key.",
+    )
 }
 
 pub(super) fn superseded() -> CallError {

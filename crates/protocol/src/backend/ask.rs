@@ -8,12 +8,18 @@ use crate::error::{CallError, ErrorCode};
 use crate::ids::{AskId, ChatSessionId};
 use crate::limits::{ASK_LIFE_MS, ASK_MAX_BYTES, ASKS_MAX};
 use crate::state::AskState;
-use crate::wire::{AnswerAskArgs, AskAnswer, AskBody, Done, OpenAskArgs, OpenAskReply, SettleAskArgs};
+use crate::wire::{
+    AnswerAskArgs, AskAnswer, AskBody, Done, OpenAskArgs, OpenAskReply, SettleAskArgs,
+};
 
 const AGENT_ASK_ID_MAX_BYTES: usize = 256;
 
 impl<R: Rows> Backend<'_, R> {
-    pub(super) fn chat_open_ask(&mut self, actor: &Actor, args: OpenAskArgs) -> Result<OpenAskReply, CallError> {
+    pub(super) fn chat_open_ask(
+        &mut self,
+        actor: &Actor,
+        args: OpenAskArgs,
+    ) -> Result<OpenAskReply, CallError> {
         machine(actor)?;
         let turn = self.turn_row(actor, &args.turn_id)?;
         if args.agent_ask_id.is_empty() || args.agent_ask_id.len() > AGENT_ASK_ID_MAX_BYTES {
@@ -27,12 +33,21 @@ impl<R: Rows> Backend<'_, R> {
             return Ok(OpenAskReply { ask_id });
         }
         if turn.state.is_terminal() {
-            return Err(CallError::new(ErrorCode::Conflict, format!("This turn is {}; it can't ask any more.", turn.state.as_str())));
+            return Err(CallError::new(
+                ErrorCode::Conflict,
+                format!(
+                    "This turn is {}; it can't ask any more.",
+                    turn.state.as_str()
+                ),
+            ));
         }
         check_size(&args.body)?;
         let mut chat = self.chat_by_id(&turn.chat)?;
         if chat.pending_ask_count as usize >= ASKS_MAX {
-            return Err(CallError::new(ErrorCode::LimitReached, format!("{ASKS_MAX} asks wait in this chat session, which is the limit.")));
+            return Err(CallError::new(
+                ErrorCode::LimitReached,
+                format!("{ASKS_MAX} asks wait in this chat session, which is the limit."),
+            ));
         }
         let row = AskRow {
             id: AskId::generate(self.now, self.entropy.id),
@@ -49,31 +64,50 @@ impl<R: Rows> Backend<'_, R> {
         save(self.rows, &by_agent, &row.id)?;
         save(self.rows, &key::open_ask_of(&row.chat, &row.id), &Entry)?;
         save(self.rows, &key::ask(&row.id), &row)?;
-        self.arm(row.deadline, row.id.as_str(), &Deadline::AskExpires { ask: row.id.clone() })?;
+        self.arm(
+            row.deadline,
+            row.id.as_str(),
+            &Deadline::AskExpires {
+                ask: row.id.clone(),
+            },
+        )?;
         chat.pending_ask_count += 1;
         self.save_asked_chat(&chat)?;
         Ok(OpenAskReply { ask_id: row.id })
     }
 
-    pub(super) fn chat_answer_ask(&mut self, actor: &Actor, args: AnswerAskArgs) -> Result<Done, CallError> {
+    pub(super) fn chat_answer_ask(
+        &mut self,
+        actor: &Actor,
+        args: AnswerAskArgs,
+    ) -> Result<Done, CallError> {
         let row = self.ask_row(actor, &args.ask_id)?;
         check_fits(&row.body, &args.answer)?;
         check_size(&args.answer)?;
         if row.state != AskState::Pending {
             return Err(CallError::new(
                 ErrorCode::Conflict,
-                format!("This was {} already; the first answer stands.", row.state.as_str()),
+                format!(
+                    "This was {} already; the first answer stands.",
+                    row.state.as_str()
+                ),
             ));
         }
         self.end_ask(row, AskState::Answered, Some(args.answer))?;
         Ok(Done {})
     }
 
-    pub(super) fn chat_settle_ask(&mut self, actor: &Actor, args: SettleAskArgs) -> Result<Done, CallError> {
+    pub(super) fn chat_settle_ask(
+        &mut self,
+        actor: &Actor,
+        args: SettleAskArgs,
+    ) -> Result<Done, CallError> {
         machine(actor)?;
         let turn = self.turn_row(actor, &args.turn_id)?;
         let by_agent = key::ask_by_agent(&turn.id, &args.agent_ask_id);
-        let Some(id) = load::<AskId>(self.rows, &by_agent)? else { return Ok(Done {}) };
+        let Some(id) = load::<AskId>(self.rows, &by_agent)? else {
+            return Ok(Done {});
+        };
         let row = self.ask_row(actor, &id)?;
         self.settle(row)?;
         Ok(Done {})
@@ -100,7 +134,12 @@ impl<R: Rows> Backend<'_, R> {
         self.save_chat(&chat)
     }
 
-    pub(super) fn end_ask(&mut self, mut row: AskRow, end: AskState, answer: Option<AskAnswer>) -> Result<(), CallError> {
+    pub(super) fn end_ask(
+        &mut self,
+        mut row: AskRow,
+        end: AskState,
+        answer: Option<AskAnswer>,
+    ) -> Result<(), CallError> {
         row.state = row.state.to(end)?;
         row.answer = answer;
         save(self.rows, &key::ask(&row.id), &row)?;
@@ -111,7 +150,12 @@ impl<R: Rows> Backend<'_, R> {
 
     /// Asks that wait for a person, and ended ones that the machine has not settled.
     pub(super) fn open_asks(&self, chat: &ChatSessionId) -> Result<Vec<AskRow>, CallError> {
-        let open: Vec<(String, Entry)> = below(self.rows, &key::open_asks_of(chat), Order::Ascending, 2 * ASKS_MAX)?;
+        let open: Vec<(String, Entry)> = below(
+            self.rows,
+            &key::open_asks_of(chat),
+            Order::Ascending,
+            2 * ASKS_MAX,
+        )?;
         open.iter()
             .filter_map(|(id, _)| AskId::parse(id).ok())
             .filter_map(|id| load(self.rows, &key::ask(&id)).transpose())
@@ -126,11 +170,17 @@ impl<R: Rows> Backend<'_, R> {
 
 fn check_fits(body: &AskBody, answer: &AskAnswer) -> Result<(), CallError> {
     let fits = match (body, answer) {
-        (_, AskAnswer::Reject { .. }) | (AskBody::Permission { .. }, AskAnswer::Once | AskAnswer::Always) => true,
-        (AskBody::Question { questions }, AskAnswer::Answers { answers }) => questions.len() == answers.len(),
+        (_, AskAnswer::Reject { .. })
+        | (AskBody::Permission { .. }, AskAnswer::Once | AskAnswer::Always) => true,
+        (AskBody::Question { questions }, AskAnswer::Answers { answers }) => {
+            questions.len() == answers.len()
+        }
         (AskBody::Permission { .. }, AskAnswer::Answers { .. } | AskAnswer::Unknown)
         | (AskBody::Question { .. }, AskAnswer::Once | AskAnswer::Always | AskAnswer::Unknown)
-        | (AskBody::Unknown, AskAnswer::Once | AskAnswer::Always | AskAnswer::Answers { .. } | AskAnswer::Unknown) => false,
+        | (
+            AskBody::Unknown,
+            AskAnswer::Once | AskAnswer::Always | AskAnswer::Answers { .. } | AskAnswer::Unknown,
+        ) => false,
     };
     if fits {
         Ok(())
@@ -145,7 +195,10 @@ fn check_fits(body: &AskBody, answer: &AskAnswer) -> Result<(), CallError> {
 fn check_size(value: &impl serde::Serialize) -> Result<(), CallError> {
     let size = serde_json::to_vec(value).map_or(usize::MAX, |bytes| bytes.len());
     if size > ASK_MAX_BYTES {
-        return Err(CallError::new(ErrorCode::TooLarge, format!("An ask or answer of {size} bytes is over the limit of {ASK_MAX_BYTES}.")));
+        return Err(CallError::new(
+            ErrorCode::TooLarge,
+            format!("An ask or answer of {size} bytes is over the limit of {ASK_MAX_BYTES}."),
+        ));
     }
     Ok(())
 }

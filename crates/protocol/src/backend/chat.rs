@@ -8,21 +8,37 @@ use crate::error::{CallError, ErrorCode};
 use crate::ids::{ChatSessionId, MachineId};
 use crate::limits::{NAME_MAX_BYTES, OPEN_CHATS_MAX};
 use crate::state::{ChatState, TurnState, WorkerState};
-use crate::wire::{ChatArgs, Done, RenameSessionArgs, ReportSessionArgs, StartSessionArgs, StartSessionReply};
+use crate::wire::{
+    ChatArgs, Done, RenameSessionArgs, ReportSessionArgs, StartSessionArgs, StartSessionReply,
+};
 
 impl<R: Rows> Backend<'_, R> {
-    pub(super) fn chat_start_session(&mut self, actor: &Actor, args: StartSessionArgs) -> Result<StartSessionReply, CallError> {
+    pub(super) fn chat_start_session(
+        &mut self,
+        actor: &Actor,
+        args: StartSessionArgs,
+    ) -> Result<StartSessionReply, CallError> {
         let worker = self.worker_row(actor, &args.worker_id)?;
         if worker.state == WorkerState::Removed {
-            return Err(CallError::new(ErrorCode::Conflict, "This worker was removed. Add it again to start a chat there."));
+            return Err(CallError::new(
+                ErrorCode::Conflict,
+                "This worker was removed. Add it again to start a chat there.",
+            ));
         }
-        let title = args.title.as_deref().map(checked_title).transpose()?.unwrap_or_default();
+        let title = args
+            .title
+            .as_deref()
+            .map(checked_title)
+            .transpose()?
+            .unwrap_or_default();
         let model = args.model.map(checked_model).transpose()?;
         let agent = args.agent.map(|agent| short(&agent, "agent")).transpose()?;
         if self.open_chats(&worker.machine)?.len() >= OPEN_CHATS_MAX {
             return Err(CallError::new(
                 ErrorCode::LimitReached,
-                format!("This machine has {OPEN_CHATS_MAX} open chat sessions, which is the limit. End some first."),
+                format!(
+                    "This machine has {OPEN_CHATS_MAX} open chat sessions, which is the limit. End some first."
+                ),
             ));
         }
         let id = ChatSessionId::generate(self.now, self.entropy.id);
@@ -46,17 +62,27 @@ impl<R: Rows> Backend<'_, R> {
         save(self.rows, &key::open_chat_of(&row.machine, &row.id), &Entry)?;
         self.save_chat(&row)?;
         self.machine_changed(&row.machine)?;
-        Ok(StartSessionReply { chat_session_id: id })
+        Ok(StartSessionReply {
+            chat_session_id: id,
+        })
     }
 
-    pub(super) fn chat_rename_session(&mut self, actor: &Actor, args: RenameSessionArgs) -> Result<Done, CallError> {
+    pub(super) fn chat_rename_session(
+        &mut self,
+        actor: &Actor,
+        args: RenameSessionArgs,
+    ) -> Result<Done, CallError> {
         let mut row = self.chat_row(actor, &args.chat_session_id)?;
         row.title = checked_title(&args.title)?;
         self.save_chat(&row)?;
         Ok(Done {})
     }
 
-    pub(super) fn chat_end_session(&mut self, actor: &Actor, args: ChatArgs) -> Result<Done, CallError> {
+    pub(super) fn chat_end_session(
+        &mut self,
+        actor: &Actor,
+        args: ChatArgs,
+    ) -> Result<Done, CallError> {
         let row = self.chat_row(actor, &args.chat_session_id)?;
         if row.state != ChatState::Closed {
             self.close_chat(row)?;
@@ -64,14 +90,24 @@ impl<R: Rows> Backend<'_, R> {
         Ok(Done {})
     }
 
-    pub(super) fn chat_report_session(&mut self, actor: &Actor, args: ReportSessionArgs) -> Result<Done, CallError> {
+    pub(super) fn chat_report_session(
+        &mut self,
+        actor: &Actor,
+        args: ReportSessionArgs,
+    ) -> Result<Done, CallError> {
         let (_, epoch) = machine(actor)?;
         let mut row = self.chat_row(actor, &args.chat_session_id)?;
         let reported = args.state;
-        if !matches!(reported, ChatState::Starting | ChatState::Ready | ChatState::Hibernated | ChatState::Failed) {
+        if !matches!(
+            reported,
+            ChatState::Starting | ChatState::Ready | ChatState::Hibernated | ChatState::Failed
+        ) {
             return Err(CallError::new(
                 ErrorCode::Invalid,
-                format!("A machine reports a chat session as starting, ready, hibernated or failed, not as {}.", reported.as_str()),
+                format!(
+                    "A machine reports a chat session as starting, ready, hibernated or failed, not as {}.",
+                    reported.as_str()
+                ),
             ));
         }
         let place = ReportPlace(epoch, args.seq);
@@ -85,13 +121,20 @@ impl<R: Rows> Backend<'_, R> {
         if row.state != reported {
             row.state = row.state.to(reported)?;
         }
-        row.reason = args.reason.map(bounded_reason).filter(|_| reported == ChatState::Failed);
+        row.reason = args
+            .reason
+            .map(bounded_reason)
+            .filter(|_| reported == ChatState::Failed);
         self.save_chat(&row)?;
         if reported == ChatState::Failed
             && let Some(turn) = self.head_turn(&row.id)?
         {
             // The message that needed the process tells its sender; it does not block those behind it.
-            let outcome = if turn.state == TurnState::Queued { TurnState::Failed } else { TurnState::Interrupted };
+            let outcome = if turn.state == TurnState::Queued {
+                TurnState::Failed
+            } else {
+                TurnState::Interrupted
+            };
             let reason = row.reason.clone();
             self.end_turn(turn, outcome, reason)?;
         }
@@ -107,8 +150,13 @@ impl<R: Rows> Backend<'_, R> {
         let mut row = self.chat_by_id(&row.id)?;
         row.state = row.state.to(ChatState::Closed)?;
         row.reason = None;
-        self.rows.delete(&key::open_chat_of(&row.machine, &row.id))?;
-        save(self.rows, &key::closed_chat_of(&row.machine, &row.id), &Entry)?;
+        self.rows
+            .delete(&key::open_chat_of(&row.machine, &row.id))?;
+        save(
+            self.rows,
+            &key::closed_chat_of(&row.machine, &row.id),
+            &Entry,
+        )?;
         self.save_chat(&row)?;
         self.machine_changed(&row.machine)
     }
@@ -121,7 +169,8 @@ impl<R: Rows> Backend<'_, R> {
     }
 
     pub(super) fn chat_by_id(&self, id: &ChatSessionId) -> Result<ChatRow, CallError> {
-        super::rows::load(self.rows, &key::chat(id))?.ok_or_else(|| CallError::not_found("chat session"))
+        super::rows::load(self.rows, &key::chat(id))?
+            .ok_or_else(|| CallError::not_found("chat session"))
     }
 
     pub(super) fn save_chat(&mut self, row: &ChatRow) -> Result<(), CallError> {
@@ -147,13 +196,20 @@ fn checked_title(title: &str) -> Result<String, CallError> {
 
 /// The beginning of a message as a title: its first line, cut at a word.
 pub(super) fn title_from(message: &str) -> String {
-    let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = message
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     let line: String = line.chars().filter(|c| !c.is_control()).collect();
     if line.len() <= NAME_MAX_BYTES {
         return line;
     }
     let room = NAME_MAX_BYTES - '…'.len_utf8();
-    let end = (0..=room).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=room)
+        .rev()
+        .find(|at| line.is_char_boundary(*at))
+        .unwrap_or(0);
     let cut = &line[..end];
     let cut = cut.rsplit_once(' ').map_or(cut, |(words, _)| words);
     format!("{cut}…")
@@ -161,8 +217,13 @@ pub(super) fn title_from(message: &str) -> String {
 
 fn checked_model(model: String) -> Result<String, CallError> {
     match model.split_once('/') {
-        Some((provider, name)) if !provider.is_empty() && !name.is_empty() => short(&model, "model"),
-        _ => Err(CallError::new(ErrorCode::Invalid, "A model is written provider/model, for example anthropic/claude-sonnet-4-5.")),
+        Some((provider, name)) if !provider.is_empty() && !name.is_empty() => {
+            short(&model, "model")
+        }
+        _ => Err(CallError::new(
+            ErrorCode::Invalid,
+            "A model is written provider/model, for example anthropic/claude-sonnet-4-5.",
+        )),
     }
 }
 
@@ -171,7 +232,9 @@ fn short(text: &str, what: &str) -> Result<String, CallError> {
     if text.is_empty() || text.len() > NAME_LIKE_MAX_BYTES || text.chars().any(char::is_control) {
         return Err(CallError::new(
             ErrorCode::Invalid,
-            format!("{what} has to be 1 to {NAME_LIKE_MAX_BYTES} bytes without control characters."),
+            format!(
+                "{what} has to be 1 to {NAME_LIKE_MAX_BYTES} bytes without control characters."
+            ),
         ));
     }
     Ok(text.to_owned())

@@ -20,7 +20,10 @@ impl<R: Rows> Backend<'_, R> {
     /// When the storage fails.
     pub fn tick(mut self) -> Result<Outcome, CallError> {
         let until = key::deadline(self.now.plus_ms(1), "");
-        for (path, bytes) in self.rows.scan(PREFIX, &until, Order::Ascending, DEADLINES_PER_TICK)? {
+        for (path, bytes) in self
+            .rows
+            .scan(PREFIX, &until, Order::Ascending, DEADLINES_PER_TICK)?
+        {
             self.rows.delete(&path)?;
             // A deadline that does not read is from a newer version and of no use to this one.
             if let Ok(deadline) = serde_json::from_slice(&bytes) {
@@ -35,12 +38,22 @@ impl<R: Rows> Backend<'_, R> {
     /// # Errors
     /// When the storage fails.
     pub fn next_deadline(&self) -> Result<Option<Timestamp>, CallError> {
-        let first = self.rows.scan(PREFIX, &after_all(PREFIX), Order::Ascending, 1)?;
-        let at = first.first().and_then(|(path, _)| path.split('/').nth(1)).and_then(|ms| ms.parse().ok());
+        let first = self
+            .rows
+            .scan(PREFIX, &after_all(PREFIX), Order::Ascending, 1)?;
+        let at = first
+            .first()
+            .and_then(|(path, _)| path.split('/').nth(1))
+            .and_then(|ms| ms.parse().ok());
         Ok(at.map(Timestamp::from_ms))
     }
 
-    pub(super) fn arm(&mut self, at: Timestamp, what: &str, deadline: &Deadline) -> Result<(), CallError> {
+    pub(super) fn arm(
+        &mut self,
+        at: Timestamp,
+        what: &str,
+        deadline: &Deadline,
+    ) -> Result<(), CallError> {
         save(self.rows, &key::deadline(at, what), deadline)
     }
 
@@ -50,7 +63,9 @@ impl<R: Rows> Backend<'_, R> {
             Deadline::KeyExpires { key_hash } => self.key_expires(&key_hash),
             Deadline::AskExpires { ask } => match load::<AskRow>(self.rows, &key::ask(&ask))? {
                 Some(row) if row.state == AskState::Pending => {
-                    let denied = AskAnswer::Reject { message: Some("Nobody answered in time.".to_owned()) };
+                    let denied = AskAnswer::Reject {
+                        message: Some("Nobody answered in time.".to_owned()),
+                    };
                     self.end_ask(row, AskState::Expired, Some(denied))
                 }
                 Some(_) | None => Ok(()),
@@ -64,22 +79,34 @@ impl<R: Rows> Backend<'_, R> {
     }
 
     fn lease_ends(&mut self, machine: &MachineId) -> Result<(), CallError> {
-        let Some(presence) = load::<PresenceRow>(self.rows, &key::presence(machine))? else { return Ok(()) };
+        let Some(presence) = load::<PresenceRow>(self.rows, &key::presence(machine))? else {
+            return Ok(());
+        };
         if !matches!(presence.link, Link::Up | Link::Draining) {
             return Ok(());
         }
         if presence.lease_until > self.now {
-            return self.arm(presence.lease_until, machine.as_str(), &Deadline::LeaseEnds { machine: machine.clone() });
+            return self.arm(
+                presence.lease_until,
+                machine.as_str(),
+                &Deadline::LeaseEnds {
+                    machine: machine.clone(),
+                },
+            );
         }
         self.set_link(machine, Link::Lost)
     }
 
     fn key_expires(&mut self, key_hash: &str) -> Result<(), CallError> {
-        let Some(row) = load::<KeyRow>(self.rows, &key::registration_key(key_hash))? else { return Ok(()) };
+        let Some(row) = load::<KeyRow>(self.rows, &key::registration_key(key_hash))? else {
+            return Ok(());
+        };
         if row.state != RegistrationKeyState::Issued {
             return Ok(());
         }
-        let Some(mut machine) = load::<MachineRow>(self.rows, &key::machine(&row.machine))? else { return Ok(()) };
+        let Some(mut machine) = load::<MachineRow>(self.rows, &key::machine(&row.machine))? else {
+            return Ok(());
+        };
         self.end_key(&mut machine, RegistrationKeyState::Expired)?;
         self.save_machine(&machine)
     }

@@ -7,13 +7,15 @@ use super::{Actor, Backend, Effect, Outcome, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{MachineId, PersonId};
 use crate::limits::{
-    CHUNK_BATCH_MAX_BYTES, HEARTBEAT_MS, LEASE_MS, MACHINES_MAX, NAME_MAX_BYTES, REASON_MAX_BYTES, REGISTRATION_KEY_LIFE_MS,
+    CHUNK_BATCH_MAX_BYTES, HEARTBEAT_MS, LEASE_MS, MACHINES_MAX, NAME_MAX_BYTES, REASON_MAX_BYTES,
+    REGISTRATION_KEY_LIFE_MS,
 };
 use crate::secret::Secret;
 use crate::state::{MachineState, RegistrationKeyState};
 use crate::wire::{
-    ConnectArgs, ConnectReply, CreateMachineArgs, DisconnectArgs, Done, HeartbeatArgs, MachineArgs, MachineCredentials,
-    MachineInfo, RegisterMachineArgs, RegistrationKeyReply, RenameMachineArgs, WIRE_VERSION, WIRE_VERSION_MIN,
+    ConnectArgs, ConnectReply, CreateMachineArgs, DisconnectArgs, Done, HeartbeatArgs, MachineArgs,
+    MachineCredentials, MachineInfo, RegisterMachineArgs, RegistrationKeyReply, RenameMachineArgs,
+    WIRE_VERSION, WIRE_VERSION_MIN,
 };
 
 const KEY_PREFIX: &str = "ork";
@@ -23,15 +25,23 @@ const NONCE_MAX_BYTES: usize = 256;
 const NONCES_KEPT: usize = 16;
 
 impl<R: Rows> Backend<'_, R> {
-    pub(super) fn machine_create(&mut self, actor: &Actor, args: CreateMachineArgs) -> Result<RegistrationKeyReply, CallError> {
+    pub(super) fn machine_create(
+        &mut self,
+        actor: &Actor,
+        args: CreateMachineArgs,
+    ) -> Result<RegistrationKeyReply, CallError> {
         let owner = person(actor)?;
         let name = checked_name(&args.name)?;
         let prefix = key::machines_of(owner);
-        let owned = self.rows.scan(&prefix, &after_all(&prefix), Order::Ascending, MACHINES_MAX)?;
+        let owned = self
+            .rows
+            .scan(&prefix, &after_all(&prefix), Order::Ascending, MACHINES_MAX)?;
         if owned.len() >= MACHINES_MAX {
             return Err(CallError::new(
                 ErrorCode::LimitReached,
-                format!("You have {MACHINES_MAX} machines, which is the limit. Revoke one that you no longer need."),
+                format!(
+                    "You have {MACHINES_MAX} machines, which is the limit. Revoke one that you no longer need."
+                ),
             ));
         }
         let id = MachineId::generate(self.now, self.entropy.id);
@@ -48,12 +58,18 @@ impl<R: Rows> Backend<'_, R> {
         self.issue_key(machine)
     }
 
-    pub(super) fn machine_reissue_key(&mut self, actor: &Actor, args: MachineArgs) -> Result<RegistrationKeyReply, CallError> {
+    pub(super) fn machine_reissue_key(
+        &mut self,
+        actor: &Actor,
+        args: MachineArgs,
+    ) -> Result<RegistrationKeyReply, CallError> {
         let machine = self.machine_row(actor, &args.machine_id)?;
         match machine.state {
             MachineState::Created => self.issue_key(machine),
             // The answer to its registration may have been lost: until it connects, it may register again.
-            MachineState::Registered if self.never_connected(&machine.id)? => self.issue_key(machine),
+            MachineState::Registered if self.never_connected(&machine.id)? => {
+                self.issue_key(machine)
+            }
             MachineState::Registered => Err(CallError::new(
                 ErrorCode::Conflict,
                 "This machine has registered. To register another computer, add another machine.",
@@ -72,17 +88,37 @@ impl<R: Rows> Backend<'_, R> {
         let registration_key = Secret::generate(KEY_PREFIX, self.entropy.secret);
         let hash = registration_key.hash();
         let expires_at = self.now.plus_ms(REGISTRATION_KEY_LIFE_MS);
-        let row = KeyRow { machine: machine.id.clone(), state: RegistrationKeyState::Issued, expires_at };
+        let row = KeyRow {
+            machine: machine.id.clone(),
+            state: RegistrationKeyState::Issued,
+            expires_at,
+        };
         save(self.rows, &key::registration_key(hash.as_str()), &row)?;
-        self.arm(expires_at, hash.as_str(), &Deadline::KeyExpires { key_hash: hash.as_str().to_owned() })?;
+        self.arm(
+            expires_at,
+            hash.as_str(),
+            &Deadline::KeyExpires {
+                key_hash: hash.as_str().to_owned(),
+            },
+        )?;
         machine.key_hash = Some(hash.as_str().to_owned());
         self.save_machine(&machine)?;
-        Ok(RegistrationKeyReply { machine_id: machine.id, registration_key, expires_at })
+        Ok(RegistrationKeyReply {
+            machine_id: machine.id,
+            registration_key,
+            expires_at,
+        })
     }
 
     /// Takes the machine's open key, if it has one, to its last state.
-    pub(super) fn end_key(&mut self, machine: &mut MachineRow, end: RegistrationKeyState) -> Result<(), CallError> {
-        let Some(hash) = machine.key_hash.take() else { return Ok(()) };
+    pub(super) fn end_key(
+        &mut self,
+        machine: &mut MachineRow,
+        end: RegistrationKeyState,
+    ) -> Result<(), CallError> {
+        let Some(hash) = machine.key_hash.take() else {
+            return Ok(());
+        };
         let path = key::registration_key(&hash);
         if let Some(mut row) = load::<KeyRow>(self.rows, &path)? {
             row.state = row.state.to(end)?;
@@ -91,14 +127,22 @@ impl<R: Rows> Backend<'_, R> {
         Ok(())
     }
 
-    pub(super) fn machine_rename(&mut self, actor: &Actor, args: RenameMachineArgs) -> Result<Done, CallError> {
+    pub(super) fn machine_rename(
+        &mut self,
+        actor: &Actor,
+        args: RenameMachineArgs,
+    ) -> Result<Done, CallError> {
         let mut machine = self.machine_row(actor, &args.machine_id)?;
         machine.name = checked_name(&args.name)?;
         self.save_machine(&machine)?;
         Ok(Done {})
     }
 
-    pub(super) fn machine_revoke(&mut self, actor: &Actor, args: MachineArgs) -> Result<Done, CallError> {
+    pub(super) fn machine_revoke(
+        &mut self,
+        actor: &Actor,
+        args: MachineArgs,
+    ) -> Result<Done, CallError> {
         let mut machine = self.machine_row(actor, &args.machine_id)?;
         if machine.state == MachineState::Revoked {
             return Ok(Done {});
@@ -108,14 +152,22 @@ impl<R: Rows> Backend<'_, R> {
         self.close_all_chats(&machine.id)?;
         self.rows.delete(&key::credentials(&machine.id))?;
         self.rows.delete(&key::presence(&machine.id))?;
-        self.rows.delete(&key::machine_of(&machine.owner, &machine.id))?;
+        self.rows
+            .delete(&key::machine_of(&machine.owner, &machine.id))?;
         self.save_machine(&machine)?;
-        self.effects.insert(Effect::CutConnections { machine: machine.id.clone(), below_epoch: u64::MAX });
+        self.effects.insert(Effect::CutConnections {
+            machine: machine.id.clone(),
+            below_epoch: u64::MAX,
+        });
         self.changed(Topic::Inbox(machine.id));
         Ok(Done {})
     }
 
-    pub(super) fn machine_register(&mut self, _: &Actor, args: RegisterMachineArgs) -> Result<MachineCredentials, CallError> {
+    pub(super) fn machine_register(
+        &mut self,
+        _: &Actor,
+        args: RegisterMachineArgs,
+    ) -> Result<MachineCredentials, CallError> {
         if !args.registration_key.is_well_formed(KEY_PREFIX) {
             return Err(CallError::new(
                 ErrorCode::Unauthenticated,
@@ -135,31 +187,49 @@ impl<R: Rows> Backend<'_, R> {
             RegistrationKeyState::Issued => None,
             RegistrationKeyState::Consumed => Some("has been used"),
             RegistrationKeyState::Expired => Some("has expired"),
-            RegistrationKeyState::Revoked | RegistrationKeyState::Unknown => Some("was replaced or taken back"),
+            RegistrationKeyState::Revoked | RegistrationKeyState::Unknown => {
+                Some("was replaced or taken back")
+            }
         };
         if let Some(why) = gone {
             return Err(CallError::new(
                 ErrorCode::Expired,
-                format!("This registration key {why}. Get a new one on the page: add the machine, or open it and choose \"New key\"."),
+                format!(
+                    "This registration key {why}. Get a new one on the page: add the machine, or open it and choose \"New key\"."
+                ),
             ));
         }
         row.state = row.state.to(RegistrationKeyState::Consumed)?;
         save(self.rows, &path, &row)?;
         let missing = || CallError::not_found("machine");
-        let mut machine: MachineRow = load(self.rows, &key::machine(&row.machine))?.ok_or_else(missing)?;
+        let mut machine: MachineRow =
+            load(self.rows, &key::machine(&row.machine))?.ok_or_else(missing)?;
         if machine.state != MachineState::Registered {
             machine.state = machine.state.to(MachineState::Registered)?;
         }
         machine.key_hash = None;
         machine.info = Some(bounded_info(args.info));
         let secret = Secret::generate(SECRET_PREFIX, self.entropy.secret);
-        let credentials = CredentialsRow { secret: secret.hash(), connection: None, epoch: 0, nonces: Vec::new() };
+        let credentials = CredentialsRow {
+            secret: secret.hash(),
+            connection: None,
+            epoch: 0,
+            nonces: Vec::new(),
+        };
         save(self.rows, &key::credentials(&machine.id), &credentials)?;
         self.save_machine(&machine)?;
-        Ok(MachineCredentials { machine_id: machine.id, secret, name: machine.name })
+        Ok(MachineCredentials {
+            machine_id: machine.id,
+            secret,
+            name: machine.name,
+        })
     }
 
-    pub(super) fn machine_connect(&mut self, _: &Actor, args: ConnectArgs) -> Result<ConnectReply, CallError> {
+    pub(super) fn machine_connect(
+        &mut self,
+        _: &Actor,
+        args: ConnectArgs,
+    ) -> Result<ConnectReply, CallError> {
         if args.wire_version < WIRE_VERSION_MIN {
             return Err(CallError::new(
                 ErrorCode::UpgradeRequired,
@@ -170,9 +240,13 @@ impl<R: Rows> Backend<'_, R> {
             ));
         }
         let wrong = || {
-            CallError::new(ErrorCode::Unauthenticated, "MACHINE_ID and secret do not fit together. Register the machine again.")
+            CallError::new(
+                ErrorCode::Unauthenticated,
+                "MACHINE_ID and secret do not fit together. Register the machine again.",
+            )
         };
-        let mut machine: MachineRow = load(self.rows, &key::machine(&args.machine_id))?.ok_or_else(wrong)?;
+        let mut machine: MachineRow =
+            load(self.rows, &key::machine(&args.machine_id))?.ok_or_else(wrong)?;
         if machine.state == MachineState::Revoked {
             return Err(revoked());
         }
@@ -181,12 +255,27 @@ impl<R: Rows> Backend<'_, R> {
         if !credentials.secret.matches(&args.secret) {
             return Err(wrong());
         }
-        let nonce = args.nonce.unwrap_or_else(|| Secret::generate("t", self.entropy.secret));
+        let nonce = args
+            .nonce
+            .unwrap_or_else(|| Secret::generate("t", self.entropy.secret));
         if nonce.expose().len() > NONCE_MAX_BYTES {
-            return Err(CallError::new(ErrorCode::TooLarge, format!("The nonce is over its limit of {NONCE_MAX_BYTES} bytes.")));
+            return Err(CallError::new(
+                ErrorCode::TooLarge,
+                format!("The nonce is over its limit of {NONCE_MAX_BYTES} bytes."),
+            ));
         }
-        let token = |epoch: u64| Secret::new(format!("{CONNECTION_PREFIX}_{}_{epoch}_{}", machine.id, nonce.expose()));
-        match credentials.nonces.iter().rposition(|known| known.matches(&nonce)) {
+        let token = |epoch: u64| {
+            Secret::new(format!(
+                "{CONNECTION_PREFIX}_{}_{epoch}_{}",
+                machine.id,
+                nonce.expose()
+            ))
+        };
+        match credentials
+            .nonces
+            .iter()
+            .rposition(|known| known.matches(&nonce))
+        {
             Some(at) if at + 1 == credentials.nonces.len() => {
                 self.set_link(&machine.id, Link::Up)?;
                 return Ok(connected(credentials.epoch, token(credentials.epoch)));
@@ -205,21 +294,51 @@ impl<R: Rows> Backend<'_, R> {
         machine.info = Some(bounded_info(args.info));
         self.save_machine(&machine)?;
         let lease_until = self.now.plus_ms(LEASE_MS);
-        let presence = PresenceRow { epoch, link: Link::Up, since: self.now, seen_at: self.now, lease_until };
+        let presence = PresenceRow {
+            epoch,
+            link: Link::Up,
+            since: self.now,
+            seen_at: self.now,
+            lease_until,
+        };
         save(self.rows, &key::presence(&machine.id), &presence)?;
-        self.arm(lease_until, machine.id.as_str(), &Deadline::LeaseEnds { machine: machine.id.clone() })?;
-        self.effects.insert(Effect::CutConnections { machine: machine.id.clone(), below_epoch: epoch });
+        self.arm(
+            lease_until,
+            machine.id.as_str(),
+            &Deadline::LeaseEnds {
+                machine: machine.id.clone(),
+            },
+        )?;
+        self.effects.insert(Effect::CutConnections {
+            machine: machine.id.clone(),
+            below_epoch: epoch,
+        });
         self.changed(Topic::Inbox(machine.id));
         Ok(connected(epoch, connection_token))
     }
 
-    pub(super) fn machine_heartbeat(&mut self, actor: &Actor, args: HeartbeatArgs) -> Result<Done, CallError> {
+    pub(super) fn machine_heartbeat(
+        &mut self,
+        actor: &Actor,
+        args: HeartbeatArgs,
+    ) -> Result<Done, CallError> {
         let (machine, _) = machine(actor)?;
-        self.set_link(machine, if args.draining { Link::Draining } else { Link::Up })?;
+        self.set_link(
+            machine,
+            if args.draining {
+                Link::Draining
+            } else {
+                Link::Up
+            },
+        )?;
         Ok(Done {})
     }
 
-    pub(super) fn machine_disconnect(&mut self, actor: &Actor, _: DisconnectArgs) -> Result<Done, CallError> {
+    pub(super) fn machine_disconnect(
+        &mut self,
+        actor: &Actor,
+        _: DisconnectArgs,
+    ) -> Result<Done, CallError> {
         let (machine, _) = machine(actor)?;
         self.set_link(machine, Link::Left)?;
         Ok(Done {})
@@ -230,11 +349,22 @@ impl<R: Rows> Backend<'_, R> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn connection_seen(mut self, machine: &MachineId, epoch: u64, alive: bool) -> Result<Outcome, CallError> {
+    pub fn connection_seen(
+        mut self,
+        machine: &MachineId,
+        epoch: u64,
+        alive: bool,
+    ) -> Result<Outcome, CallError> {
         let presence: Option<PresenceRow> = load(self.rows, &key::presence(machine))?;
         match presence {
-            Some(row) if row.epoch == epoch && alive && matches!(row.link, Link::Lost) => self.set_link(machine, Link::Up)?,
-            Some(row) if row.epoch == epoch && !alive && matches!(row.link, Link::Up | Link::Draining) => {
+            Some(row) if row.epoch == epoch && alive && matches!(row.link, Link::Lost) => {
+                self.set_link(machine, Link::Up)?
+            }
+            Some(row)
+                if row.epoch == epoch
+                    && !alive
+                    && matches!(row.link, Link::Up | Link::Draining) =>
+            {
                 self.set_link(machine, Link::Lost)?;
             }
             Some(_) | None => {}
@@ -245,7 +375,9 @@ impl<R: Rows> Backend<'_, R> {
     /// Records a sign of life, or its end.
     pub(super) fn set_link(&mut self, machine: &MachineId, link: Link) -> Result<(), CallError> {
         let path = key::presence(machine);
-        let Some(mut row) = load::<PresenceRow>(self.rows, &path)? else { return Ok(()) };
+        let Some(mut row) = load::<PresenceRow>(self.rows, &path)? else {
+            return Ok(());
+        };
         let was = row.link;
         row.link = link;
         match link {
@@ -254,7 +386,13 @@ impl<R: Rows> Backend<'_, R> {
                 row.lease_until = self.now.plus_ms(LEASE_MS);
                 if matches!(was, Link::Lost | Link::Left) {
                     row.since = self.now;
-                    self.arm(row.lease_until, machine.as_str(), &Deadline::LeaseEnds { machine: machine.clone() })?;
+                    self.arm(
+                        row.lease_until,
+                        machine.as_str(),
+                        &Deadline::LeaseEnds {
+                            machine: machine.clone(),
+                        },
+                    )?;
                 }
             }
             Link::Left => row.seen_at = self.now,
@@ -262,7 +400,11 @@ impl<R: Rows> Backend<'_, R> {
         }
         if was != link {
             if !matches!((was, link), (Link::Lost | Link::Left, Link::Up)) {
-                row.since = if link == Link::Lost { row.seen_at } else { self.now };
+                row.since = if link == Link::Lost {
+                    row.seen_at
+                } else {
+                    self.now
+                };
             }
             self.machine_changed(machine)?;
         }
@@ -301,14 +443,19 @@ fn connected(epoch: u64, connection_token: Secret) -> ConnectReply {
 pub(super) fn person(actor: &Actor) -> Result<&PersonId, CallError> {
     match actor {
         Actor::Person(person) => Ok(person),
-        Actor::Anyone | Actor::Machine { .. } => Err(CallError::new(ErrorCode::Forbidden, "This is for people.")),
+        Actor::Anyone | Actor::Machine { .. } => {
+            Err(CallError::new(ErrorCode::Forbidden, "This is for people."))
+        }
     }
 }
 
 pub(super) fn machine(actor: &Actor) -> Result<(&MachineId, u64), CallError> {
     match actor {
         Actor::Machine { id, epoch } => Ok((id, *epoch)),
-        Actor::Anyone | Actor::Person(_) => Err(CallError::new(ErrorCode::Forbidden, "This is for machines.")),
+        Actor::Anyone | Actor::Person(_) => Err(CallError::new(
+            ErrorCode::Forbidden,
+            "This is for machines.",
+        )),
     }
 }
 
@@ -316,16 +463,25 @@ pub(super) fn machine(actor: &Actor) -> Result<(&MachineId, u64), CallError> {
 pub(super) fn checked_name(name: &str) -> Result<String, CallError> {
     let name = name.trim();
     if name.is_empty() {
-        return Err(CallError::new(ErrorCode::Invalid, "The name is empty. Give it at least one character."));
+        return Err(CallError::new(
+            ErrorCode::Invalid,
+            "The name is empty. Give it at least one character.",
+        ));
     }
     if name.len() > NAME_MAX_BYTES {
         return Err(CallError::new(
             ErrorCode::TooLarge,
-            format!("The name has {} bytes; {NAME_MAX_BYTES} is the limit. Choose a shorter one.", name.len()),
+            format!(
+                "The name has {} bytes; {NAME_MAX_BYTES} is the limit. Choose a shorter one.",
+                name.len()
+            ),
         ));
     }
     if name.chars().any(char::is_control) {
-        return Err(CallError::new(ErrorCode::Invalid, "The name has control characters. Leave them out."));
+        return Err(CallError::new(
+            ErrorCode::Invalid,
+            "The name has control characters. Leave them out.",
+        ));
     }
     Ok(name.to_owned())
 }
@@ -333,7 +489,10 @@ pub(super) fn checked_name(name: &str) -> Result<String, CallError> {
 /// A text for a person, cut to its limit.
 pub(super) fn bounded_reason(mut reason: String) -> String {
     if reason.len() > REASON_MAX_BYTES {
-        let end = (0..=REASON_MAX_BYTES).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=REASON_MAX_BYTES)
+            .rev()
+            .find(|at| reason.is_char_boundary(*at))
+            .unwrap_or(0);
         reason.truncate(end);
         reason.push('…');
     }

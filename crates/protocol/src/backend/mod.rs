@@ -18,8 +18,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use access::Actor;
-pub use views::stream_path;
 pub use rows::{MemoryRows, Order, Rows, RowsError};
+pub use views::stream_path;
 
 use crate::error::{CallError, ErrorCode};
 use crate::functions::{self, Access, FunctionInfo, Kind, with_functions};
@@ -116,7 +116,12 @@ pub struct Backend<'a, R> {
 impl<'a, R: Rows> Backend<'a, R> {
     /// The rules over these rows, at this time.
     pub fn new(rows: &'a mut R, now: Timestamp, entropy: Entropy) -> Self {
-        Self { rows, now, entropy, effects: BTreeSet::new() }
+        Self {
+            rows,
+            now,
+            entropy,
+            effects: BTreeSet::new(),
+        }
     }
 
     /// Answers a call. When it is refused, the caller of this takes all writes back.
@@ -130,17 +135,28 @@ impl<'a, R: Rows> Backend<'a, R> {
             Some(scope) => self.call_once(&scope, &actor, request)?,
             None => self.dispatch(request.function, &actor, &request.args)?,
         };
-        Ok(Outcome { reply, effects: self.effects })
+        Ok(Outcome {
+            reply,
+            effects: self.effects,
+        })
     }
 
     /// The value of a query, for a watch. Writes nothing.
     ///
     /// # Errors
     /// [`CallError`] says why it was refused.
-    pub fn query(mut self, function: &str, args: &Value, caller: &Caller) -> Result<Value, CallError> {
+    pub fn query(
+        mut self,
+        function: &str,
+        args: &Value,
+        caller: &Caller,
+    ) -> Result<Value, CallError> {
         let info = find(function)?;
         if info.kind != Kind::Query {
-            return Err(CallError::new(ErrorCode::Invalid, format!("{function} changes things; it can't be watched.")));
+            return Err(CallError::new(
+                ErrorCode::Invalid,
+                format!("{function} changes things; it can't be watched."),
+            ));
         }
         let actor = self.authorise(info, caller)?;
         self.dispatch(function, &actor, args)
@@ -150,20 +166,33 @@ impl<'a, R: Rows> Backend<'a, R> {
     ///
     /// # Errors
     /// [`CallError`] when the caller may not watch it.
-    pub fn topic(&mut self, function: &str, args: &Value, caller: &Caller) -> Result<Topic, CallError> {
+    pub fn topic(
+        &mut self,
+        function: &str,
+        args: &Value,
+        caller: &Caller,
+    ) -> Result<Topic, CallError> {
         let actor = self.authorise(find(function)?, caller)?;
         match (function, actor) {
             ("machine.list", Actor::Person(person)) => Ok(Topic::Machines(person)),
             ("machine.view", _) => Ok(Topic::Machine(parse::<wire::MachineArgs>(args)?.machine_id)),
-            ("worker.chat.view", _) => Ok(Topic::Chat(parse::<wire::ChatArgs>(args)?.chat_session_id)),
+            ("worker.chat.view", _) => {
+                Ok(Topic::Chat(parse::<wire::ChatArgs>(args)?.chat_session_id))
+            }
             ("machine.inbox", Actor::Machine { id, .. }) => Ok(Topic::Inbox(id)),
-            _ => Err(CallError::new(ErrorCode::Invalid, format!("{function} can't be watched; call it instead."))),
+            _ => Err(CallError::new(
+                ErrorCode::Invalid,
+                format!("{function} can't be watched; call it instead."),
+            )),
         }
     }
 
     /// Hands the effects of something that was not a call over.
     fn into_outcome(self) -> Outcome {
-        Outcome { reply: Value::Null, effects: self.effects }
+        Outcome {
+            reply: Value::Null,
+            effects: self.effects,
+        }
     }
 
     fn changed(&mut self, topic: Topic) {
@@ -184,14 +213,22 @@ impl<'a, R: Rows> Backend<'a, R> {
                 Some(key) => Ok(Some(key::reply(person.as_str(), key.as_str()))),
                 None => Err(CallError::new(
                     ErrorCode::Invalid,
-                    format!("{} changes things, so it needs an idempotency key.", function.name),
+                    format!(
+                        "{} changes things, so it needs an idempotency key.",
+                        function.name
+                    ),
                 )),
             },
             _ => Ok(None),
         }
     }
 
-    fn call_once(&mut self, scope: &str, actor: &Actor, request: &Request<'_>) -> Result<Value, CallError> {
+    fn call_once(
+        &mut self,
+        scope: &str,
+        actor: &Actor,
+        request: &Request<'_>,
+    ) -> Result<Value, CallError> {
         let request_hash = request_hash(request.function, &request.args);
         if let Some(earlier) = load::<IdempotencyRow>(self.rows, scope)? {
             if earlier.request_hash == request_hash {
@@ -203,9 +240,22 @@ impl<'a, R: Rows> Backend<'a, R> {
             ));
         }
         let reply = self.dispatch(request.function, actor, &request.args)?;
-        save(self.rows, scope, &IdempotencyRow { request_hash, reply: reply.clone() })?;
+        save(
+            self.rows,
+            scope,
+            &IdempotencyRow {
+                request_hash,
+                reply: reply.clone(),
+            },
+        )?;
         let forget_at = self.now.plus_ms(IDEMPOTENCY_LIFE_MS);
-        self.arm(forget_at, scope, &Deadline::ForgetReply { key: scope.to_owned() })?;
+        self.arm(
+            forget_at,
+            scope,
+            &Deadline::ForgetReply {
+                key: scope.to_owned(),
+            },
+        )?;
         Ok(reply)
     }
 }
@@ -234,14 +284,22 @@ fn find(name: &str) -> Result<&'static FunctionInfo, CallError> {
 
 fn no_such_function(name: &str) -> CallError {
     let name: String = name.chars().take(64).collect();
-    CallError::new(ErrorCode::NotFound, format!("There is no function {name:?}. A newer client may need a newer backend."))
+    CallError::new(
+        ErrorCode::NotFound,
+        format!("There is no function {name:?}. A newer client may need a newer backend."),
+    )
 }
 
 fn parse<T: serde::de::DeserializeOwned>(args: &Value) -> Result<T, CallError> {
     // An absent body is an empty one: functions without arguments can be called with nothing.
     let empty = Value::Object(serde_json::Map::new());
     let args = if args.is_null() { &empty } else { args };
-    T::deserialize(args).map_err(|error| CallError::new(ErrorCode::Invalid, format!("The arguments do not fit: {error}.")))
+    T::deserialize(args).map_err(|error| {
+        CallError::new(
+            ErrorCode::Invalid,
+            format!("The arguments do not fit: {error}."),
+        )
+    })
 }
 
 fn request_hash(function: &str, args: &Value) -> String {

@@ -15,7 +15,13 @@ pub struct RowsError(pub String);
 
 impl From<RowsError> for CallError {
     fn from(error: RowsError) -> Self {
-        Self::new(ErrorCode::Unavailable, format!("The backend could not reach its storage ({}). Try again.", error.0))
+        Self::new(
+            ErrorCode::Unavailable,
+            format!(
+                "The backend could not reach its storage ({}). Try again.",
+                error.0
+            ),
+        )
     }
 }
 
@@ -52,16 +58,29 @@ pub trait Rows {
     ///
     /// # Errors
     /// When the storage fails.
-    fn scan(&self, from: &str, to: &str, order: Order, limit: usize) -> Result<Vec<(String, Vec<u8>)>, RowsError>;
+    fn scan(
+        &self,
+        from: &str,
+        to: &str,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, RowsError>;
 }
 
 /// Reads a row as what it is.
-pub(crate) fn load<T: DeserializeOwned>(rows: &impl Rows, key: &str) -> Result<Option<T>, CallError> {
+pub(crate) fn load<T: DeserializeOwned>(
+    rows: &impl Rows,
+    key: &str,
+) -> Result<Option<T>, CallError> {
     rows.get(key)?.map(|bytes| decode(key, &bytes)).transpose()
 }
 
 /// Writes a row.
-pub(crate) fn save<T: Serialize>(rows: &mut impl Rows, key: &str, value: &T) -> Result<(), CallError> {
+pub(crate) fn save<T: Serialize>(
+    rows: &mut impl Rows,
+    key: &str,
+    value: &T,
+) -> Result<(), CallError> {
     let bytes = serde_json::to_vec(value).map_err(|error| corrupt(key, &error))?;
     Ok(rows.put(key, &bytes)?)
 }
@@ -94,7 +113,10 @@ fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, CallError> 
 
 fn corrupt(key: &str, error: &serde_json::Error) -> CallError {
     let table = key.split('/').next().unwrap_or_default();
-    CallError::new(ErrorCode::Internal, format!("A row of the table {table} does not read as one ({error})."))
+    CallError::new(
+        ErrorCode::Internal,
+        format!("A row of the table {table} does not read as one ({error})."),
+    )
 }
 
 /// Rows in memory, with an undo log, so that a refused call leaves no trace.
@@ -122,7 +144,9 @@ impl MemoryRows {
 
     /// All rows in order, for whoever compares two backends.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.rows.iter().map(|(key, value)| (key.as_str(), value.as_slice()))
+        self.rows
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_slice()))
     }
 }
 
@@ -143,7 +167,13 @@ impl Rows for MemoryRows {
         Ok(())
     }
 
-    fn scan(&self, from: &str, to: &str, order: Order, limit: usize) -> Result<Vec<(String, Vec<u8>)>, RowsError> {
+    fn scan(
+        &self,
+        from: &str,
+        to: &str,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, RowsError> {
         let range = self.rows.range(from.to_owned()..to.to_owned());
         let owned = |(key, value): (&String, &Vec<u8>)| (key.clone(), value.clone());
         Ok(match order {

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AskId, ChatSessionId, MachineId, PersonId, TurnId, WorkerId};
 use crate::secret::SecretHash;
-use crate::state::{AskState, ChatState, MachineState, RegistrationKeyState, TurnState, WorkerState};
+use crate::state::{
+    AskState, ChatState, MachineState, RegistrationKeyState, TurnState, WorkerState,
+};
 use crate::time::Timestamp;
 use crate::wire::{AskAnswer, AskBody, MachineInfo};
 

@@ -11,15 +11,25 @@ use crate::limits::{CHUNKS_KEPT_MS, FULL_MESSAGE_MAX_BYTES, MESSAGE_MAX_BYTES, Q
 use crate::secret::Secret;
 use crate::state::{ChatState, TurnState};
 use crate::transcript::text_hash;
-use crate::wire::{Done, FullMessage, SendMessageArgs, TakenTurn, TurnArgs, TurnReply, WriteMessageArgs};
+use crate::wire::{
+    Done, FullMessage, SendMessageArgs, TakenTurn, TurnArgs, TurnReply, WriteMessageArgs,
+};
 
 /// What "continue" sends.
-const CONTINUE_MESSAGE: &str = "Your last answer was interrupted. Look at what has been done so far and go on from there.";
+const CONTINUE_MESSAGE: &str =
+    "Your last answer was interrupted. Look at what has been done so far and go on from there.";
 
 impl<R: Rows> Backend<'_, R> {
-    pub(super) fn chat_send_message(&mut self, actor: &Actor, args: SendMessageArgs) -> Result<TurnReply, CallError> {
+    pub(super) fn chat_send_message(
+        &mut self,
+        actor: &Actor,
+        args: SendMessageArgs,
+    ) -> Result<TurnReply, CallError> {
         if args.message.trim().is_empty() {
-            return Err(CallError::new(ErrorCode::Invalid, "The message is empty. Write something to send."));
+            return Err(CallError::new(
+                ErrorCode::Invalid,
+                "The message is empty. Write something to send.",
+            ));
         }
         if args.message.len() > MESSAGE_MAX_BYTES {
             return Err(CallError::new(
@@ -36,12 +46,17 @@ impl<R: Rows> Backend<'_, R> {
 
     fn queue_turn(&mut self, mut chat: ChatRow, message: &str) -> Result<TurnReply, CallError> {
         if chat.state == ChatState::Closed {
-            return Err(CallError::new(ErrorCode::Conflict, "This chat session has ended. Start a new one on the same worker."));
+            return Err(CallError::new(
+                ErrorCode::Conflict,
+                "This chat session has ended. Start a new one on the same worker.",
+            ));
         }
         if chat.queued_count as usize >= QUEUE_MAX_TURNS {
             return Err(CallError::new(
                 ErrorCode::LimitReached,
-                format!("{QUEUE_MAX_TURNS} messages wait in this chat session, which is the limit. Cancel some, or wait."),
+                format!(
+                    "{QUEUE_MAX_TURNS} messages wait in this chat session, which is the limit. Cancel some, or wait."
+                ),
             ));
         }
         chat.last_ordinal += 1;
@@ -68,50 +83,83 @@ impl<R: Rows> Backend<'_, R> {
         save(self.rows, &key::waiting(&chat.id, turn.ordinal), &turn.id)?;
         self.save_turn(&turn)?;
         self.save_chat(&chat)?;
-        Ok(TurnReply { turn: turn.summary() })
+        Ok(TurnReply {
+            turn: turn.summary(),
+        })
     }
 
-    pub(super) fn chat_continue_turn(&mut self, actor: &Actor, args: TurnArgs) -> Result<TurnReply, CallError> {
+    pub(super) fn chat_continue_turn(
+        &mut self,
+        actor: &Actor,
+        args: TurnArgs,
+    ) -> Result<TurnReply, CallError> {
         let turn = self.turn_row(actor, &args.turn_id)?;
         if turn.state != TurnState::Interrupted {
             return Err(CallError::new(
                 ErrorCode::Conflict,
-                format!("Only an interrupted turn can be continued; this one is {}.", turn.state.as_str()),
+                format!(
+                    "Only an interrupted turn can be continued; this one is {}.",
+                    turn.state.as_str()
+                ),
             ));
         }
         let chat = self.chat_row(actor, &turn.chat)?;
         self.queue_turn(chat, CONTINUE_MESSAGE)
     }
 
-    pub(super) fn chat_cancel_turn(&mut self, actor: &Actor, args: TurnArgs) -> Result<TurnReply, CallError> {
+    pub(super) fn chat_cancel_turn(
+        &mut self,
+        actor: &Actor,
+        args: TurnArgs,
+    ) -> Result<TurnReply, CallError> {
         let mut turn = self.turn_row(actor, &args.turn_id)?;
         if turn.state.is_terminal() {
-            return Ok(TurnReply { turn: turn.summary() });
+            return Ok(TurnReply {
+                turn: turn.summary(),
+            });
         }
         if turn.state == TurnState::Queued {
-            return Ok(TurnReply { turn: self.end_turn(turn, TurnState::Cancelled, None)?.summary() });
+            return Ok(TurnReply {
+                turn: self.end_turn(turn, TurnState::Cancelled, None)?.summary(),
+            });
         }
         if !self.is_connected(&turn)? {
-            let reason = "Stopped while the machine was away; it may have worked on for a while.".to_owned();
-            return Ok(TurnReply { turn: self.end_turn(turn, TurnState::Cancelled, Some(reason))?.summary() });
+            let reason =
+                "Stopped while the machine was away; it may have worked on for a while.".to_owned();
+            return Ok(TurnReply {
+                turn: self
+                    .end_turn(turn, TurnState::Cancelled, Some(reason))?
+                    .summary(),
+            });
         }
         turn.cancel_requested = true;
         self.save_turn(&turn)?;
-        Ok(TurnReply { turn: turn.summary() })
+        Ok(TurnReply {
+            turn: turn.summary(),
+        })
     }
 
     fn is_connected(&self, turn: &TurnRow) -> Result<bool, CallError> {
         let presence: Option<PresenceRow> = load(self.rows, &key::presence(&turn.machine))?;
-        Ok(presence.is_some_and(|row| matches!(row.link, Link::Up | Link::Draining) && row.lease_until > self.now))
+        Ok(presence.is_some_and(|row| {
+            matches!(row.link, Link::Up | Link::Draining) && row.lease_until > self.now
+        }))
     }
 
-    pub(super) fn chat_take_turn(&mut self, actor: &Actor, args: TurnArgs) -> Result<TakenTurn, CallError> {
+    pub(super) fn chat_take_turn(
+        &mut self,
+        actor: &Actor,
+        args: TurnArgs,
+    ) -> Result<TakenTurn, CallError> {
         machine(actor)?;
         let mut turn = self.turn_row(actor, &args.turn_id)?;
         if turn.state == TurnState::Queued {
             let head = self.head_turn(&turn.chat)?;
             if head.is_some_and(|head| head.id != turn.id) {
-                return Err(CallError::new(ErrorCode::Conflict, "Another message of this chat session comes first."));
+                return Err(CallError::new(
+                    ErrorCode::Conflict,
+                    "Another message of this chat session comes first.",
+                ));
             }
             turn.state = turn.state.to(TurnState::Delivered)?;
             turn.delivered_at = Some(self.now);
@@ -131,7 +179,11 @@ impl<R: Rows> Backend<'_, R> {
             }
         }
         let message = load(self.rows, &key::turn_message(&turn.id))?.unwrap_or_default();
-        Ok(TakenTurn { turn_id: turn.id, state: turn.state, message })
+        Ok(TakenTurn {
+            turn_id: turn.id,
+            state: turn.state,
+            message,
+        })
     }
 
     /// Whether the holder of this connection token may append to the turn's chunk stream with this producer
@@ -139,7 +191,12 @@ impl<R: Rows> Backend<'_, R> {
     ///
     /// # Errors
     /// [`CallError`] says why not.
-    pub fn accept_append(mut self, token: &Secret, turn: &TurnId, producer_epoch: u64) -> Result<Outcome, CallError> {
+    pub fn accept_append(
+        mut self,
+        token: &Secret,
+        turn: &TurnId,
+        producer_epoch: u64,
+    ) -> Result<Outcome, CallError> {
         let actor = self.connection(token)?;
         let (_, epoch) = machine(&actor)?;
         if producer_epoch != epoch {
@@ -152,7 +209,10 @@ impl<R: Rows> Backend<'_, R> {
         } else if turn.state != TurnState::Streaming {
             return Err(CallError::new(
                 ErrorCode::Conflict,
-                format!("This turn is {}; its chunks have ended.", turn.state.as_str()),
+                format!(
+                    "This turn is {}; its chunks have ended.",
+                    turn.state.as_str()
+                ),
             ));
         }
         Ok(self.into_outcome())
@@ -165,7 +225,10 @@ impl<R: Rows> Backend<'_, R> {
     pub fn accept_read(&mut self, caller: &super::Caller, turn: &TurnId) -> Result<(), CallError> {
         let actor = match caller {
             super::Caller::Anyone => {
-                return Err(CallError::new(ErrorCode::Unauthenticated, "You are not signed in. Sign in and try again."));
+                return Err(CallError::new(
+                    ErrorCode::Unauthenticated,
+                    "You are not signed in. Sign in and try again.",
+                ));
             }
             super::Caller::Person(person) => Actor::Person(person.clone()),
             super::Caller::Machine(token) => self.connection(token)?,
@@ -173,23 +236,35 @@ impl<R: Rows> Backend<'_, R> {
         self.turn_row(&actor, turn).map(|_| ())
     }
 
-    pub(super) fn chat_write_message(&mut self, actor: &Actor, args: WriteMessageArgs) -> Result<Done, CallError> {
+    pub(super) fn chat_write_message(
+        &mut self,
+        actor: &Actor,
+        args: WriteMessageArgs,
+    ) -> Result<Done, CallError> {
         machine(actor)?;
         let mut turn = self.turn_row(actor, &args.turn_id)?;
         if !args.outcome.is_terminal() || args.outcome == TurnState::Unknown {
             return Err(CallError::new(
                 ErrorCode::Invalid,
-                format!("A turn ends as completed, interrupted, failed or cancelled, not as {}.", args.outcome.as_str()),
+                format!(
+                    "A turn ends as completed, interrupted, failed or cancelled, not as {}.",
+                    args.outcome.as_str()
+                ),
             ));
         }
         if text_hash(&args.answer.parts) != args.answer.hash {
-            return Err(CallError::new(ErrorCode::Invalid, "The answer's text does not have the hash that came with it. Send it again."));
+            return Err(CallError::new(
+                ErrorCode::Invalid,
+                "The answer's text does not have the hash that came with it. Send it again.",
+            ));
         }
         let size = serde_json::to_vec(&args.answer).map_or(usize::MAX, |bytes| bytes.len());
         if size > FULL_MESSAGE_MAX_BYTES {
             return Err(CallError::new(
                 ErrorCode::TooLarge,
-                format!("The complete message has {size} bytes; {FULL_MESSAGE_MAX_BYTES} is the limit."),
+                format!(
+                    "The complete message has {size} bytes; {FULL_MESSAGE_MAX_BYTES} is the limit."
+                ),
             ));
         }
         if turn.state.is_terminal() {
@@ -202,7 +277,11 @@ impl<R: Rows> Backend<'_, R> {
     }
 
     /// The same end again is fine; the answer of a turn that a person settled meanwhile is kept with it.
-    fn confirm_ended(&mut self, turn: &TurnRow, args: &WriteMessageArgs) -> Result<Done, CallError> {
+    fn confirm_ended(
+        &mut self,
+        turn: &TurnRow,
+        args: &WriteMessageArgs,
+    ) -> Result<Done, CallError> {
         match &turn.hash {
             Some(hash) if *hash == args.answer.hash && turn.state == args.outcome => Ok(Done {}),
             None if turn.state != TurnState::Queued => {
@@ -214,13 +293,21 @@ impl<R: Rows> Backend<'_, R> {
             }
             _ => Err(CallError::new(
                 ErrorCode::Conflict,
-                format!("This turn has ended as {}; another end for it is refused.", turn.state.as_str()),
+                format!(
+                    "This turn has ended as {}; another end for it is refused.",
+                    turn.state.as_str()
+                ),
             )),
         }
     }
 
     /// Ends a turn that has not ended, frees its chat session for the next one, and withdraws its asks.
-    pub(super) fn end_turn(&mut self, mut turn: TurnRow, outcome: TurnState, reason: Option<String>) -> Result<TurnRow, CallError> {
+    pub(super) fn end_turn(
+        &mut self,
+        mut turn: TurnRow,
+        outcome: TurnState,
+        reason: Option<String>,
+    ) -> Result<TurnRow, CallError> {
         let was_queued = turn.state == TurnState::Queued;
         turn.state = turn.state.to(outcome)?;
         turn.reason = reason.map(bounded_reason);
@@ -237,7 +324,13 @@ impl<R: Rows> Backend<'_, R> {
                 chat.state = chat.state.to(ChatState::Ready)?;
             }
             let drop_at = self.now.plus_ms(CHUNKS_KEPT_MS);
-            self.arm(drop_at, turn.id.as_str(), &Deadline::DropChunks { turn: turn.id.clone() })?;
+            self.arm(
+                drop_at,
+                turn.id.as_str(),
+                &Deadline::DropChunks {
+                    turn: turn.id.clone(),
+                },
+            )?;
         }
         self.save_turn(&turn)?;
         self.save_chat(&chat)?;
@@ -246,13 +339,19 @@ impl<R: Rows> Backend<'_, R> {
 
     /// The chat session's turn that is under way, else its next one.
     pub(super) fn head_turn(&self, chat: &ChatSessionId) -> Result<Option<TurnRow>, CallError> {
-        let head: Vec<(String, TurnId)> = below(self.rows, &key::waiting_of(chat), Order::Ascending, 1)?;
+        let head: Vec<(String, TurnId)> =
+            below(self.rows, &key::waiting_of(chat), Order::Ascending, 1)?;
         head.first().map(|(_, id)| self.turn_by_id(id)).transpose()
     }
 
     /// All turns of the chat session that have not ended, in order.
     pub(super) fn waiting_turns(&self, chat: &ChatSessionId) -> Result<Vec<TurnRow>, CallError> {
-        let waiting: Vec<(String, TurnId)> = below(self.rows, &key::waiting_of(chat), Order::Ascending, QUEUE_MAX_TURNS + 1)?;
+        let waiting: Vec<(String, TurnId)> = below(
+            self.rows,
+            &key::waiting_of(chat),
+            Order::Ascending,
+            QUEUE_MAX_TURNS + 1,
+        )?;
         waiting.iter().map(|(_, id)| self.turn_by_id(id)).collect()
     }
 

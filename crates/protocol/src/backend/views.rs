@@ -2,15 +2,20 @@
 
 use super::machine::machine;
 use super::rows::{Order, Rows, after_all, below, load};
-use super::tables::{AskRow, ChatRow, Entry, KeyRow, Link, MachineRow, PresenceRow, TurnRow, WorkerRow, key};
+use super::tables::{
+    AskRow, ChatRow, Entry, KeyRow, Link, MachineRow, PresenceRow, TurnRow, WorkerRow, key,
+};
 use super::{Actor, Backend};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{ChatSessionId, MachineId, TurnId, WorkerId};
-use crate::limits::{LISTING_PAGE_ENTRIES, MACHINES_MAX, TRANSCRIPT_PAGE_TURNS, VIEW_MAX_TURNS, WORKERS_MAX};
+use crate::limits::{
+    LISTING_PAGE_ENTRIES, MACHINES_MAX, TRANSCRIPT_PAGE_TURNS, VIEW_MAX_TURNS, WORKERS_MAX,
+};
 use crate::state::{AskState, MachineState, TurnState};
 use crate::wire::{
-    Ask, ChatArgs, ChatSummary, ChatView, Inbox, InboxAnswer, InboxChat, InboxTurn, InboxWorker, MachineArgs, MachineList,
-    MachineSummary, MachineView, NoArgs, Presence, TranscriptArgs, TranscriptPage, TurnRecord, TurnSummary, WorkerSummary,
+    Ask, ChatArgs, ChatSummary, ChatView, Inbox, InboxAnswer, InboxChat, InboxTurn, InboxWorker,
+    MachineArgs, MachineList, MachineSummary, MachineView, NoArgs, Presence, TranscriptArgs,
+    TranscriptPage, TurnRecord, TurnSummary, WorkerSummary,
 };
 
 /// Where the chunk stream of a turn is found below the backend's address.
@@ -20,23 +25,46 @@ pub fn stream_path(turn: &TurnId) -> String {
 }
 
 impl<R: Rows> Backend<'_, R> {
-    pub(super) fn machine_list(&mut self, actor: &Actor, _: NoArgs) -> Result<MachineList, CallError> {
-        let owned: Vec<(String, Entry)> =
-            below(self.rows, &key::machines_of(super::machine::person(actor)?), Order::Ascending, MACHINES_MAX)?;
+    pub(super) fn machine_list(
+        &mut self,
+        actor: &Actor,
+        _: NoArgs,
+    ) -> Result<MachineList, CallError> {
+        let owned: Vec<(String, Entry)> = below(
+            self.rows,
+            &key::machines_of(super::machine::person(actor)?),
+            Order::Ascending,
+            MACHINES_MAX,
+        )?;
         let machines = owned
             .iter()
             .filter_map(|(id, _)| MachineId::parse(id).ok())
-            .map(|id| self.machine_row(actor, &id).and_then(|row| self.machine_summary(&row)))
+            .map(|id| {
+                self.machine_row(actor, &id)
+                    .and_then(|row| self.machine_summary(&row))
+            })
             .collect::<Result<_, _>>()?;
         Ok(MachineList { machines })
     }
 
-    pub(super) fn machine_view(&mut self, actor: &Actor, args: MachineArgs) -> Result<MachineView, CallError> {
+    pub(super) fn machine_view(
+        &mut self,
+        actor: &Actor,
+        args: MachineArgs,
+    ) -> Result<MachineView, CallError> {
         let row = self.machine_row(actor, &args.machine_id)?;
-        let workers = self.workers(&row.id)?.iter().map(|worker| self.worker_summary(worker)).collect::<Result<_, _>>()?;
+        let workers = self
+            .workers(&row.id)?
+            .iter()
+            .map(|worker| self.worker_summary(worker))
+            .collect::<Result<_, _>>()?;
         let mut chats = self.open_chats(&row.id)?;
-        let closed: Vec<(String, Entry)> =
-            below(self.rows, &key::closed_chats_of(&row.id), Order::Descending, LISTING_PAGE_ENTRIES)?;
+        let closed: Vec<(String, Entry)> = below(
+            self.rows,
+            &key::closed_chats_of(&row.id),
+            Order::Descending,
+            LISTING_PAGE_ENTRIES,
+        )?;
         for (id, _) in closed {
             if let Ok(id) = ChatSessionId::parse(&id) {
                 chats.push(self.chat_by_id(&id)?);
@@ -60,9 +88,18 @@ impl<R: Rows> Backend<'_, R> {
             .collect::<Result<_, _>>()?;
         let workers = workers
             .into_iter()
-            .map(|worker| InboxWorker { id: worker.id, directory: worker.directory, state: worker.state })
+            .map(|worker| InboxWorker {
+                id: worker.id,
+                directory: worker.directory,
+                state: worker.state,
+            })
             .collect();
-        Ok(Inbox { machine_id: machine.clone(), epoch, workers, chats })
+        Ok(Inbox {
+            machine_id: machine.clone(),
+            epoch,
+            workers,
+            chats,
+        })
     }
 
     fn inbox_chat(&self, chat: ChatRow, workers: &[WorkerRow]) -> Result<InboxChat, CallError> {
@@ -75,9 +112,18 @@ impl<R: Rows> Backend<'_, R> {
             .open_asks(&chat.id)?
             .into_iter()
             .filter(|ask| ask.state != AskState::Pending)
-            .filter_map(|ask| Some(InboxAnswer { ask_id: ask.id, agent_ask_id: ask.agent_ask_id, answer: ask.answer? }))
+            .filter_map(|ask| {
+                Some(InboxAnswer {
+                    ask_id: ask.id,
+                    agent_ask_id: ask.agent_ask_id,
+                    answer: ask.answer?,
+                })
+            })
             .collect();
-        let directory = workers.iter().find(|worker| worker.id == chat.worker).map(|worker| worker.directory.clone());
+        let directory = workers
+            .iter()
+            .find(|worker| worker.id == chat.worker)
+            .map(|worker| worker.directory.clone());
         Ok(InboxChat {
             id: chat.id,
             worker_id: chat.worker,
@@ -92,11 +138,19 @@ impl<R: Rows> Backend<'_, R> {
         })
     }
 
-    pub(super) fn chat_view(&mut self, actor: &Actor, args: ChatArgs) -> Result<ChatView, CallError> {
+    pub(super) fn chat_view(
+        &mut self,
+        actor: &Actor,
+        args: ChatArgs,
+    ) -> Result<ChatView, CallError> {
         let chat = self.chat_row(actor, &args.chat_session_id)?;
         let turns = self.page(&chat.id, None, VIEW_MAX_TURNS)?;
         let asks = self.open_asks(&chat.id)?;
-        let waiting = asks.into_iter().filter(|ask| ask.state == AskState::Pending).map(AskRow::wire).collect();
+        let waiting = asks
+            .into_iter()
+            .filter(|ask| ask.state == AskState::Pending)
+            .map(AskRow::wire)
+            .collect();
         let stream = turns
             .iter()
             .find(|turn| matches!(turn.state, TurnState::Delivered | TurnState::Streaming))
@@ -110,11 +164,18 @@ impl<R: Rows> Backend<'_, R> {
         })
     }
 
-    pub(super) fn chat_transcript(&mut self, actor: &Actor, args: TranscriptArgs) -> Result<TranscriptPage, CallError> {
+    pub(super) fn chat_transcript(
+        &mut self,
+        actor: &Actor,
+        args: TranscriptArgs,
+    ) -> Result<TranscriptPage, CallError> {
         let chat = self.chat_row(actor, &args.chat_session_id)?;
         let turns = match args.turn_ids {
             Some(ids) if ids.len() > TRANSCRIPT_PAGE_TURNS => {
-                return Err(CallError::new(ErrorCode::TooLarge, format!("At most {TRANSCRIPT_PAGE_TURNS} turns can be asked for at once.")));
+                return Err(CallError::new(
+                    ErrorCode::TooLarge,
+                    format!("At most {TRANSCRIPT_PAGE_TURNS} turns can be asked for at once."),
+                ));
             }
             Some(ids) => ids
                 .iter()
@@ -128,14 +189,23 @@ impl<R: Rows> Backend<'_, R> {
             .iter()
             .map(|turn| {
                 let message = load(self.rows, &key::turn_message(&turn.id))?.unwrap_or_default();
-                Ok(TurnRecord { turn: turn.summary(), message, answer: self.answer_of(&turn.id)? })
+                Ok(TurnRecord {
+                    turn: turn.summary(),
+                    message,
+                    answer: self.answer_of(&turn.id)?,
+                })
             })
             .collect::<Result<_, CallError>>()?;
         Ok(TranscriptPage { turns, has_earlier })
     }
 
     /// The latest turns before a place, in order.
-    fn page(&self, chat: &ChatSessionId, before: Option<u32>, limit: usize) -> Result<Vec<TurnRow>, CallError> {
+    fn page(
+        &self,
+        chat: &ChatSessionId,
+        before: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<TurnRow>, CallError> {
         let prefix = key::turns_of(chat);
         let to = before.map_or_else(|| after_all(&prefix), |ordinal| key::turn_of(chat, ordinal));
         let mut turns = Vec::new();
@@ -150,7 +220,12 @@ impl<R: Rows> Backend<'_, R> {
     }
 
     fn workers(&self, machine: &MachineId) -> Result<Vec<WorkerRow>, CallError> {
-        let entries: Vec<(String, Entry)> = below(self.rows, &key::workers_of(machine), Order::Ascending, WORKERS_MAX)?;
+        let entries: Vec<(String, Entry)> = below(
+            self.rows,
+            &key::workers_of(machine),
+            Order::Ascending,
+            WORKERS_MAX,
+        )?;
         entries
             .iter()
             .filter_map(|(id, _)| WorkerId::parse(id).ok())
@@ -161,11 +236,18 @@ impl<R: Rows> Backend<'_, R> {
     fn machine_summary(&self, row: &MachineRow) -> Result<MachineSummary, CallError> {
         let chats = self.open_chats(&row.id)?;
         let key_expires_at = match &row.key_hash {
-            Some(hash) => load::<KeyRow>(self.rows, &key::registration_key(hash))?.map(|key| key.expires_at),
+            Some(hash) => {
+                load::<KeyRow>(self.rows, &key::registration_key(hash))?.map(|key| key.expires_at)
+            }
             None => None,
         };
         let worker_prefix = key::workers_of(&row.id);
-        let workers = self.rows.scan(&worker_prefix, &after_all(&worker_prefix), Order::Ascending, WORKERS_MAX)?;
+        let workers = self.rows.scan(
+            &worker_prefix,
+            &after_all(&worker_prefix),
+            Order::Ascending,
+            WORKERS_MAX,
+        )?;
         Ok(MachineSummary {
             id: row.id.clone(),
             name: row.name.clone(),
@@ -188,10 +270,19 @@ impl<R: Rows> Backend<'_, R> {
             return Ok(Presence::Never);
         };
         Ok(match presence.link {
-            Link::Up if presence.lease_until > self.now => Presence::Online { epoch: presence.epoch, since: presence.since },
-            Link::Draining if presence.lease_until > self.now => Presence::Draining { since: presence.since },
-            Link::Up | Link::Draining | Link::Lost => Presence::Unknown { since: presence.seen_at },
-            Link::Left => Presence::Offline { since: presence.seen_at },
+            Link::Up if presence.lease_until > self.now => Presence::Online {
+                epoch: presence.epoch,
+                since: presence.since,
+            },
+            Link::Draining if presence.lease_until > self.now => Presence::Draining {
+                since: presence.since,
+            },
+            Link::Up | Link::Draining | Link::Lost => Presence::Unknown {
+                since: presence.seen_at,
+            },
+            Link::Left => Presence::Offline {
+                since: presence.seen_at,
+            },
         })
     }
 

@@ -8,10 +8,16 @@ use crate::error::{CallError, ErrorCode};
 use crate::ids::{MachineId, WorkerId};
 use crate::limits::{NAME_MAX_BYTES, OPEN_CHATS_MAX, PATH_MAX_BYTES, WORKERS_MAX};
 use crate::state::{MachineState, WorkerState};
-use crate::wire::{Done, RegisterWorkerArgs, RenameWorkerArgs, ReportWorkerArgs, WorkerArgs, WorkerSummary};
+use crate::wire::{
+    Done, RegisterWorkerArgs, RenameWorkerArgs, ReportWorkerArgs, WorkerArgs, WorkerSummary,
+};
 
 impl<R: Rows> Backend<'_, R> {
-    pub(super) fn worker_register(&mut self, actor: &Actor, args: RegisterWorkerArgs) -> Result<WorkerSummary, CallError> {
+    pub(super) fn worker_register(
+        &mut self,
+        actor: &Actor,
+        args: RegisterWorkerArgs,
+    ) -> Result<WorkerSummary, CallError> {
         let machine = self.machine_row(actor, &args.machine_id)?;
         if machine.state == MachineState::Revoked {
             return Err(super::access::revoked());
@@ -24,10 +30,17 @@ impl<R: Rows> Backend<'_, R> {
             return self.worker_summary(&row);
         }
         let prefix = key::workers_of(&machine.id);
-        if self.rows.scan(&prefix, &after_all(&prefix), Order::Ascending, WORKERS_MAX)?.len() >= WORKERS_MAX {
+        if self
+            .rows
+            .scan(&prefix, &after_all(&prefix), Order::Ascending, WORKERS_MAX)?
+            .len()
+            >= WORKERS_MAX
+        {
             return Err(CallError::new(
                 ErrorCode::LimitReached,
-                format!("This machine has {WORKERS_MAX} workers, which is the limit. Remove one first."),
+                format!(
+                    "This machine has {WORKERS_MAX} workers, which is the limit. Remove one first."
+                ),
             ));
         }
         let id = WorkerId::generate(self.now, self.entropy.id);
@@ -48,14 +61,22 @@ impl<R: Rows> Backend<'_, R> {
         self.worker_summary(&row)
     }
 
-    pub(super) fn worker_rename(&mut self, actor: &Actor, args: RenameWorkerArgs) -> Result<Done, CallError> {
+    pub(super) fn worker_rename(
+        &mut self,
+        actor: &Actor,
+        args: RenameWorkerArgs,
+    ) -> Result<Done, CallError> {
         let mut row = self.worker_row(actor, &args.worker_id)?;
         row.name = checked_name(&args.name)?;
         self.save_worker(&row)?;
         Ok(Done {})
     }
 
-    pub(super) fn worker_remove(&mut self, actor: &Actor, args: WorkerArgs) -> Result<Done, CallError> {
+    pub(super) fn worker_remove(
+        &mut self,
+        actor: &Actor,
+        args: WorkerArgs,
+    ) -> Result<Done, CallError> {
         let mut row = self.worker_row(actor, &args.worker_id)?;
         if row.state == WorkerState::Removed {
             return Ok(Done {});
@@ -66,20 +87,28 @@ impl<R: Rows> Backend<'_, R> {
                 self.close_chat(chat)?;
             }
         }
-        self.rows.delete(&key::worker_by_directory(&row.machine, &row.directory))?;
+        self.rows
+            .delete(&key::worker_by_directory(&row.machine, &row.directory))?;
         self.rows.delete(&key::worker_of(&row.machine, &row.id))?;
         self.save_worker(&row)?;
         self.machine_changed(&row.machine)?;
         Ok(Done {})
     }
 
-    pub(super) fn worker_report(&mut self, actor: &Actor, args: ReportWorkerArgs) -> Result<Done, CallError> {
+    pub(super) fn worker_report(
+        &mut self,
+        actor: &Actor,
+        args: ReportWorkerArgs,
+    ) -> Result<Done, CallError> {
         let (_, epoch) = machine(actor)?;
         let mut row = self.worker_row(actor, &args.worker_id)?;
         if !matches!(args.state, WorkerState::Ready | WorkerState::Unavailable) {
             return Err(CallError::new(
                 ErrorCode::Invalid,
-                format!("A machine reports a worker as ready or unavailable, not as {}.", args.state.as_str()),
+                format!(
+                    "A machine reports a worker as ready or unavailable, not as {}.",
+                    args.state.as_str()
+                ),
             ));
         }
         let place = ReportPlace(epoch, args.seq);
@@ -99,7 +128,12 @@ impl<R: Rows> Backend<'_, R> {
     pub(super) fn open_chats(&self, machine: &MachineId) -> Result<Vec<ChatRow>, CallError> {
         let prefix = key::open_chats_of(machine);
         self.rows
-            .scan(&prefix, &after_all(&prefix), Order::Ascending, OPEN_CHATS_MAX)?
+            .scan(
+                &prefix,
+                &after_all(&prefix),
+                Order::Ascending,
+                OPEN_CHATS_MAX,
+            )?
             .iter()
             .filter_map(|(path, _)| path.rsplit('/').next())
             .filter_map(|id| crate::ids::ChatSessionId::parse(id).ok())
@@ -118,11 +152,19 @@ impl<R: Rows> Backend<'_, R> {
 /// A path below the root in its one form: no empty parts, no `.`; `..` and absolute paths are refused. The
 /// machine, which has the root open, checks again what the path leads to.
 fn checked_directory(path: &str) -> Result<String, CallError> {
-    let refuse = |why: &str| Err(CallError::new(ErrorCode::Invalid, format!("The directory {why}. Give a path below the machine's root.")));
+    let refuse = |why: &str| {
+        Err(CallError::new(
+            ErrorCode::Invalid,
+            format!("The directory {why}. Give a path below the machine's root."),
+        ))
+    };
     if path.len() > PATH_MAX_BYTES {
         return Err(CallError::new(
             ErrorCode::TooLarge,
-            format!("The directory has {} bytes; {PATH_MAX_BYTES} is the limit.", path.len()),
+            format!(
+                "The directory has {} bytes; {PATH_MAX_BYTES} is the limit.",
+                path.len()
+            ),
         ));
     }
     if path.starts_with('/') || path.starts_with('\\') {
@@ -131,7 +173,10 @@ fn checked_directory(path: &str) -> Result<String, CallError> {
     if path.chars().any(char::is_control) {
         return refuse("has control characters");
     }
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     if parts.contains(&"..") {
         return refuse("leads upwards with \"..\"");
     }
@@ -139,7 +184,14 @@ fn checked_directory(path: &str) -> Result<String, CallError> {
 }
 
 fn default_name(directory: &str) -> String {
-    let last = directory.rsplit('/').next().filter(|last| !last.is_empty()).unwrap_or("root");
-    let end = (0..=last.len().min(NAME_MAX_BYTES)).rev().find(|at| last.is_char_boundary(*at)).unwrap_or(0);
+    let last = directory
+        .rsplit('/')
+        .next()
+        .filter(|last| !last.is_empty())
+        .unwrap_or("root");
+    let end = (0..=last.len().min(NAME_MAX_BYTES))
+        .rev()
+        .find(|at| last.is_char_boundary(*at))
+        .unwrap_or(0);
     last[..end].to_owned()
 }
