@@ -1,7 +1,5 @@
 //! Makes cargo notice when the page that is built into the hub has changed.
 
-#![expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
-
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // A debug build reads the page's folder when it runs. For the others a folder that is missing counts as

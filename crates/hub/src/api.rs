@@ -32,6 +32,7 @@ use protocol::{
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+pub use self::{auth::PrepareError, guard::InvalidPublicUrl, page::PageSource};
 pub(crate) use self::{
     auth::{LinkLife, link_url, local_token_path, new_link, prepare},
     core::{Core, entropy},
@@ -39,7 +40,6 @@ pub(crate) use self::{
     guard::{Guard, Peer},
     page::Page,
 };
-pub use self::{auth::PrepareError, guard::InvalidPublicUrl, page::PageSource};
 
 use crate::refusal;
 
@@ -124,8 +124,14 @@ async fn harden(mut response: Response) -> Response {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.insert(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

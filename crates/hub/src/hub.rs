@@ -90,7 +90,9 @@ pub enum StartError {
     #[error(transparent)]
     PublicUrl(#[from] InvalidPublicUrl),
     /// The address can't be listened on.
-    #[error("cannot listen on {address}: {source}; another program may use the port: stop it, or choose another port")]
+    #[error(
+        "cannot listen on {address}: {source}; another program may use the port: stop it, or choose another port"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -110,7 +112,8 @@ impl Hub {
     /// See [`StartError`].
     pub async fn start(config: HubConfig) -> Result<RunningHub, StartError> {
         // Before anything is made, so that a wrong setting leaves nothing behind.
-        let guard_of = |listen| Guard::new(listen, config.public_url.as_deref(), &config.allowed_hosts);
+        let guard_of =
+            |listen| Guard::new(listen, config.public_url.as_deref(), &config.allowed_hosts);
         guard_of(config.listen)?;
         let data_dir = config.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || open(data_dir)).await;
@@ -119,14 +122,20 @@ impl Hub {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let time = config.clock.clone();
-        let streams = Streams::start_with_clock(store.clone(), config.stream_limits, Arc::new(move || time.now_ms()));
+        let streams = Streams::start_with_clock(
+            store.clone(),
+            config.stream_limits,
+            Arc::new(move || time.now_ms()),
+        );
         let core = Core::new(streams, config.clock);
         let owner = api::prepare(&core, &config.data_dir).await?;
         let listen_error = |source| StartError::Listen {
             address: config.listen,
             source,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
 
         let deadlines = core.tasks.spawn(api::meet_deadlines(core.clone()));
@@ -196,7 +205,7 @@ impl RunningHub {
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
+            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
         };
         format!("http://{}", SocketAddr::new(ip, self.address.port()))
     }
@@ -204,7 +213,10 @@ impl RunningHub {
     /// Where people reach it: the public address if there is one.
     #[must_use]
     pub fn url(&self) -> String {
-        self.public_url.as_deref().map_or_else(|| self.local_url(), |url| url.trim_end_matches('/').to_owned())
+        self.public_url.as_deref().map_or_else(
+            || self.local_url(),
+            |url| url.trim_end_matches('/').to_owned(),
+        )
     }
 
     /// The file with the token for programs on this computer.
@@ -226,19 +238,27 @@ impl RunningHub {
     ///
     /// # Errors
     /// As the call `machine.create`.
-    pub async fn issue_registration_key(&self, machine_name: &str) -> Result<RegistrationKeyReply, CallError> {
+    pub async fn issue_registration_key(
+        &self,
+        machine_name: &str,
+    ) -> Result<RegistrationKeyReply, CallError> {
         let args = CreateMachineArgs {
             name: machine_name.to_owned(),
         };
-        self.call_as_owner::<protocol::functions::CreateMachine>(&args).await
+        self.call_as_owner::<protocol::functions::CreateMachine>(&args)
+            .await
     }
 
     /// Replaces the key of a machine of the owner's that has never connected.
     ///
     /// # Errors
     /// As the call `machine.reissueKey`.
-    pub async fn reissue_registration_key(&self, machine: &MachineArgs) -> Result<RegistrationKeyReply, CallError> {
-        self.call_as_owner::<protocol::functions::ReissueKey>(machine).await
+    pub async fn reissue_registration_key(
+        &self,
+        machine: &MachineArgs,
+    ) -> Result<RegistrationKeyReply, CallError> {
+        self.call_as_owner::<protocol::functions::ReissueKey>(machine)
+            .await
     }
 
     /// Calls a function of people as the owner, from within the process.
@@ -246,14 +266,19 @@ impl RunningHub {
     /// # Errors
     /// As the call.
     pub async fn call_as_owner<F: Function>(&self, args: &F::Args) -> Result<F::Reply, CallError> {
-        let invalid = |error: serde_json::Error| CallError::new(ErrorCode::Internal, error.to_string());
+        let invalid =
+            |error: serde_json::Error| CallError::new(ErrorCode::Internal, error.to_string());
         let args = serde_json::to_value(args).map_err(invalid)?;
         let caller = match F::ACCESS {
             Access::Person => Caller::Person(self.owner.clone()),
             Access::Anyone | Access::Machine => Caller::Anyone,
         };
         let reply = match F::KIND {
-            Kind::Query => self.core.look(move |_, backend| backend.query(F::NAME, &args, &caller)).await??,
+            Kind::Query => {
+                self.core
+                    .look(move |_, backend| backend.query(F::NAME, &args, &caller))
+                    .await??
+            }
             Kind::Mutation => {
                 let key = IdempotencyKey::generate(self.core.now(), api::entropy()?.id);
                 self.core
@@ -286,14 +311,19 @@ impl RunningHub {
             }
         }
         core.tasks.close();
-        if tokio::time::timeout(STOP_WAIT, core.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(STOP_WAIT, core.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("work was still under way when the hub stopped");
         }
         core.store().close().await;
     }
 }
 
-impl<L: Listener<Addr = SocketAddr>> axum::extract::connect_info::Connected<IncomingStream<'_, CutStalled<L>>> for Peer {
+impl<L: Listener<Addr = SocketAddr>>
+    axum::extract::connect_info::Connected<IncomingStream<'_, CutStalled<L>>> for Peer
+{
     fn connect_info(stream: IncomingStream<'_, CutStalled<L>>) -> Self {
         Self(*stream.remote_addr())
     }

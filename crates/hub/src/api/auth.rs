@@ -9,6 +9,12 @@ pub(crate) use http::{SIGN_IN_PATHS, link_url, routes};
 pub use local::PrepareError;
 pub(crate) use local::{local_token_path, prepare};
 pub(crate) use password::Passwords;
+pub(crate) use tables::{Kind, LinkLife, SignIn};
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 use axum::http::{HeaderMap, header};
 use protocol::{
@@ -23,12 +29,13 @@ use super::{
     core::{Core, defect},
     cuts::Holder,
 };
-pub(crate) use tables::{Kind, LinkLife, SignIn};
 
 /// How long a sign-in lasts without being used.
-pub(crate) const SIGN_IN_IDLE_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+const SIGN_IN_IDLE_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// How exactly its last use is kept.
-pub(crate) const USED_ROUND_MS: u64 = 60 * 60 * 1_000;
+const USED_ROUND_MS: u64 = 60 * 60 * 1_000;
+/// Sign-ins of which that is remembered; beyond it, it is noted once too often.
+const USES_MAX: usize = 10_000;
 
 const BROWSER_PREFIX: &str = "opb";
 const TOKEN_PREFIX: &str = "opt";
@@ -80,28 +87,40 @@ impl Credential {
             Self::None => Ok(Caller::Anyone),
             Self::Machine(token) => Ok(Caller::Machine(token.clone())),
             Self::Cookie(secret) => {
-                let known = sign_in(connection, secret, now_ms)?.filter(|known| known.kind == Kind::Browser);
+                let known = sign_in(connection, secret, now_ms)?
+                    .filter(|known| known.kind == Kind::Browser);
                 Ok(known.map_or(Caller::Anyone, |known| Caller::Person(known.person)))
             }
             Self::Token(secret) => {
-                let known = sign_in(connection, secret, now_ms)?.filter(|known| known.kind != Kind::Browser);
-                known.map(|known| Caller::Person(known.person)).ok_or_else(unknown_token)
+                let known = sign_in(connection, secret, now_ms)?
+                    .filter(|known| known.kind != Kind::Browser);
+                known
+                    .map(|known| Caller::Person(known.person))
+                    .ok_or_else(unknown_token)
             }
         }
     }
 
     /// The person's sign-in that it is.
-    pub(crate) fn sign_in(&self, connection: &Connection, now_ms: u64) -> Result<SignIn, CallError> {
+    pub(crate) fn sign_in(
+        &self,
+        connection: &Connection,
+        now_ms: u64,
+    ) -> Result<SignIn, CallError> {
         let known = match self {
             Self::None => None,
             Self::Machine(_) => {
-                return Err(CallError::new(ErrorCode::Forbidden, "This is for people, not for machines."));
+                return Err(CallError::new(
+                    ErrorCode::Forbidden,
+                    "This is for people, not for machines.",
+                ));
             }
             Self::Cookie(secret) => {
                 sign_in(connection, secret, now_ms)?.filter(|known| known.kind == Kind::Browser)
             }
             Self::Token(secret) => {
-                let known = sign_in(connection, secret, now_ms)?.filter(|known| known.kind != Kind::Browser);
+                let known = sign_in(connection, secret, now_ms)?
+                    .filter(|known| known.kind != Kind::Browser);
                 return known.ok_or_else(unknown_token);
             }
         };
@@ -119,36 +138,54 @@ impl Credential {
         }
     }
 
-    /// Notes that a person's sign-in is in use, now and then.
-    pub(crate) fn note_use(&self, core: &Core) {
+    /// Notes, now and then, that a sign-in which has just been found to hold is in use.
+    pub(crate) async fn note_use(&self, core: &Core) {
         let (Self::Cookie(secret) | Self::Token(secret)) = self else {
             return;
         };
-        let (core, hash) = (core.clone(), secret.hash());
-        core.clone().spawn(async move {
-            let now_ms = core.clock.now_ms();
-            let key = hash.as_str().to_owned();
-            let known = core
-                .read(move |connection| tables::sign_in(connection, &key))
-                .await;
-            let stale = matches!(
-                known,
-                Ok(Ok(Some(known))) if now_ms.saturating_sub(known.used_ms) >= USED_ROUND_MS
-            );
-            if stale {
-                // If it fails, the next use tries again.
-                let _ = core
-                    .write(move |transaction| {
-                        tables::used(transaction, hash.as_str(), now_ms).map_err(|error| defect(&error))
-                    })
-                    .await;
-            }
-        });
+        let (hash, now_ms) = (secret.hash(), core.clock.now_ms());
+        if !core.uses.is_news(hash.as_str(), now_ms) {
+            return;
+        }
+        let noted = core
+            .write(move |transaction| {
+                tables::used(transaction, hash.as_str(), now_ms).map_err(|error| defect(&error))
+            })
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the use of a sign-in could not be noted");
+        }
     }
 }
 
-fn sign_in(connection: &Connection, secret: &Secret, now_ms: u64) -> Result<Option<SignIn>, CallError> {
-    let known = tables::sign_in(connection, secret.hash().as_str()).map_err(|error| defect(&error))?;
+/// When the use of each sign-in was noted last, so that not every request is a write.
+#[derive(Debug, Default)]
+pub(crate) struct Uses(Mutex<HashMap<String, u64>>);
+
+impl Uses {
+    fn is_news(&self, hash: &str, now_ms: u64) -> bool {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted
+            .get(hash)
+            .is_some_and(|noted_ms| now_ms.saturating_sub(*noted_ms) < USED_ROUND_MS)
+        {
+            return false;
+        }
+        if noted.len() >= USES_MAX {
+            noted.clear();
+        }
+        noted.insert(hash.to_owned(), now_ms);
+        true
+    }
+}
+
+fn sign_in(
+    connection: &Connection,
+    secret: &Secret,
+    now_ms: u64,
+) -> Result<Option<SignIn>, CallError> {
+    let known =
+        tables::sign_in(connection, secret.hash().as_str()).map_err(|error| defect(&error))?;
     Ok(known.filter(|known| known.holds_at(now_ms)))
 }
 
@@ -164,7 +201,10 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
 }
 
 pub(crate) fn not_signed_in() -> CallError {
-    CallError::new(ErrorCode::Unauthenticated, "You are not signed in. Sign in and try again.")
+    CallError::new(
+        ErrorCode::Unauthenticated,
+        "You are not signed in. Sign in and try again.",
+    )
 }
 
 fn unknown_token() -> CallError {
@@ -187,12 +227,17 @@ pub(crate) struct Link {
 }
 
 /// Makes a link for a person.
-pub(crate) async fn new_link(core: &Core, person: PersonId, life: LinkLife) -> Result<Link, CallError> {
+pub(crate) async fn new_link(
+    core: &Core,
+    person: PersonId,
+    life: LinkLife,
+) -> Result<Link, CallError> {
     let token = new_secret(LINK_PREFIX)?;
     let expires_ms = core.clock.now_ms().saturating_add(life.ms());
     let hash = token.hash();
     core.write(move |transaction| {
-        tables::add_link(transaction, hash.as_str(), &person, expires_ms, life).map_err(|error| defect(&error))
+        tables::add_link(transaction, hash.as_str(), &person, expires_ms, life)
+            .map_err(|error| defect(&error))
     })
     .await?;
     Ok(Link { token, expires_ms })

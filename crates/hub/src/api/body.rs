@@ -23,7 +23,11 @@ const DISCARD_BYTES: usize = 16 << 20;
 ///
 /// # Errors
 /// When it is too large, too slow, too deep, or no JSON.
-pub(crate) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Result<Value, CallError> {
+pub(crate) async fn json(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Value, CallError> {
     let bytes = bytes(headers, body, limit).await?;
     if bytes.is_empty() {
         return Ok(Value::Null);
@@ -34,8 +38,12 @@ pub(crate) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Resul
             format!("The body nests deeper than {JSON_MAX_DEPTH} levels. Flatten it."),
         ));
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| CallError::new(ErrorCode::Invalid, format!("The body is not JSON ({error}). Correct it and send it again.")))
+    serde_json::from_slice(&bytes).map_err(|error| {
+        CallError::new(
+            ErrorCode::Invalid,
+            format!("The body is not JSON ({error}). Correct it and send it again."),
+        )
+    })
 }
 
 async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, CallError> {
@@ -46,7 +54,8 @@ async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, C
         return Ok(Bytes::new());
     }
     let receive = async {
-        let (mut pieces, mut gathered, mut length) = (body.into_data_stream(), BytesMut::new(), 0_usize);
+        let (mut pieces, mut gathered, mut length) =
+            (body.into_data_stream(), BytesMut::new(), 0_usize);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|_| broken("broke off"))?;
             length = length.saturating_add(piece.len());
@@ -62,7 +71,9 @@ async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, C
         if length > limit {
             Err(CallError::new(
                 ErrorCode::TooLarge,
-                format!("The body has more than {limit} bytes, which is the limit of this call. Send less."),
+                format!(
+                    "The body has more than {limit} bytes, which is the limit of this call. Send less."
+                ),
             ))
         } else {
             Ok(gathered.freeze())
@@ -74,5 +85,8 @@ async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, C
 }
 
 fn broken(how: &str) -> CallError {
-    CallError::new(ErrorCode::Invalid, format!("The body {how}. Send the request again."))
+    CallError::new(
+        ErrorCode::Invalid,
+        format!("The body {how}. Send the request again."),
+    )
 }

@@ -1,12 +1,8 @@
 //! `POST /v1/{function}`: calls.
 
 use axum::{
-    Extension, Json, Router,
-    body::Body,
-    extract::State,
-    http::HeaderMap,
-    response::IntoResponse as _,
-    routing::post,
+    Extension, Json, Router, body::Body, extract::State, http::HeaderMap,
+    response::IntoResponse as _, routing::post,
 };
 use protocol::{
     CallError, ErrorCode,
@@ -79,20 +75,20 @@ async fn serve(
     }
     let key = idempotency_key(headers)?;
     let args = body::json(headers, body, body_limit(function)).await?;
-    credential.note_use(&app.core);
     let core = &app.core;
     let now_ms = core.clock.now_ms();
-    match function.kind {
-        Kind::Query => {
-            core.look(move |connection, backend| {
-                let caller = caller(function, &credential, connection, now_ms)?;
+    let brought = credential.clone();
+    let reply = match function.kind {
+        Kind::Query => core
+            .look(move |connection, backend| {
+                let caller = caller(function, &brought, connection, now_ms)?;
                 backend.query(function.name, &args, &caller)
             })
-            .await?
-        }
+            .await
+            .flatten(),
         Kind::Mutation => {
             core.change(move |transaction, backend| {
-                let caller = caller(function, &credential, transaction, now_ms)?;
+                let caller = caller(function, &brought, transaction, now_ms)?;
                 backend.call(&Request {
                     function: function.name,
                     args,
@@ -102,7 +98,9 @@ async fn serve(
             })
             .await
         }
-    }
+    }?;
+    credential.note_use(core).await;
+    Ok(reply)
 }
 
 fn caller(

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{cuts::Cuts, inboxes::Inboxes, rows::SqliteRows, topics::Topics};
+use super::{auth::Uses, cuts::Cuts, inboxes::Inboxes, rows::SqliteRows, topics::Topics};
 use crate::{
     clock::Clock,
     store::{ReadError, Store, Transaction, WriteError},
@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) topics: Arc<Topics>,
     pub(crate) cuts: Cuts,
     pub(crate) inboxes: Inboxes,
+    pub(crate) uses: Uses,
     /// The moment of the first deadline, as of the last commit.
     pub(crate) next_deadline: watch::Sender<Option<u64>>,
     /// Cancelled when the hub stops.
@@ -60,6 +61,7 @@ impl Core {
             topics: Arc::default(),
             cuts: Cuts::new(stop.child_token()),
             inboxes: Inboxes::default(),
+            uses: Uses::default(),
             next_deadline: watch::Sender::new(None),
             stop,
             tasks: TaskTracker::new(),
@@ -84,8 +86,10 @@ impl Core {
     {
         let core = self.clone();
         let entropy = entropy()?;
-        self.write(move |transaction| core.apply(transaction, entropy, |backend| job(transaction, backend)))
-            .await
+        self.write(move |transaction| {
+            core.apply(transaction, entropy, |backend| job(transaction, backend))
+        })
+        .await
     }
 
     /// [`Core::change`] within a transaction of the caller's.
@@ -143,7 +147,9 @@ impl Core {
     {
         self.store().write(job).await.map_err(|error| match error {
             WriteError::Job(error) => error,
-            WriteError::NotCommitted(_) | WriteError::Busy | WriteError::Closed => unavailable(&error),
+            WriteError::NotCommitted(_) | WriteError::Busy | WriteError::Closed => {
+                unavailable(&error)
+            }
             WriteError::Panicked { .. } => defect(&error),
         })
     }
@@ -251,11 +257,15 @@ pub(crate) fn defect(error: &impl std::fmt::Display) -> CallError {
     CallError::new(ErrorCode::Internal, sentence(&error.to_string()))
 }
 
+/// The backend creates and deletes streams under names of its own; all but a failing disk is a defect there.
 fn stream_failed(error: StreamError) -> CallError {
-    match error {
-        StreamError::Unavailable { .. } | StreamError::Storage(_) => unavailable(&error),
-        StreamError::Refused(error) => error,
-        other => defect(&other),
+    if matches!(
+        error,
+        StreamError::Unavailable { .. } | StreamError::Storage(_)
+    ) {
+        unavailable(&error)
+    } else {
+        defect(&error)
     }
 }
 
@@ -263,5 +273,10 @@ fn stream_failed(error: StreamError) -> CallError {
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(char::to_uppercase);
-    first.into_iter().flatten().chain(characters).chain(['.']).collect()
+    first
+        .into_iter()
+        .flatten()
+        .chain(characters)
+        .chain(['.'])
+        .collect()
 }

@@ -66,7 +66,11 @@ impl Cuts {
                 );
             }
         };
-        Some(parent.or_insert_with(|| self.stop.child_token()).child_token())
+        Some(
+            parent
+                .or_insert_with(|| self.stop.child_token())
+                .child_token(),
+        )
     }
 
     pub(crate) fn cut_sign_in(&self, hash: &str) {
@@ -106,7 +110,8 @@ mod tests {
     fn a_cut_ends_earlier_epochs_only_and_is_noticed() {
         let cuts = Cuts::new(CancellationToken::new());
         let machine = MachineId::generate(Timestamp::from_ms(1), [1; 10]);
-        let register = |epoch| cuts.register(Holder::Machine(machine.clone(), epoch), cuts.generation());
+        let register =
+            |epoch| cuts.register(Holder::Machine(machine.clone(), epoch), cuts.generation());
         let (old, new) = (register(1).unwrap(), register(2).unwrap());
         let before = cuts.generation();
         cuts.cut_machine(&machine, 2);

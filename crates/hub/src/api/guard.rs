@@ -62,7 +62,9 @@ struct Authority {
 
 /// What was given as the hub's public address is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an address like https://orchestrator.example.org: it needs http or https, a host, and nothing after it")]
+#[error(
+    "{0:?} is not an address like https://orchestrator.example.org: it needs http or https, a host, and nothing after it"
+)]
 pub struct InvalidPublicUrl(pub String);
 
 impl Guard {
@@ -74,7 +76,10 @@ impl Guard {
         Ok(Self {
             listen,
             public: public_url.map(Public::parse).transpose()?,
-            allowed_hosts: allowed_hosts.iter().map(|host| host.trim().to_ascii_lowercase()).collect(),
+            allowed_hosts: allowed_hosts
+                .iter()
+                .map(|host| host.trim().to_ascii_lowercase())
+                .collect(),
         })
     }
 
@@ -82,7 +87,10 @@ impl Guard {
     fn admit(&self, parts: &Parts, peer: Peer) -> Result<(Origin, Credential), CallError> {
         let host = self.host(parts)?;
         self.check_origin(parts, &host)?;
-        let is_public = self.public.as_ref().filter(|public| public.authority.host == host.host);
+        let is_public = self
+            .public
+            .as_ref()
+            .filter(|public| public.authority.host == host.host);
         let is_secure = is_public.is_some_and(|public| public.is_https);
         let origin = Origin {
             address: peer.0.ip(),
@@ -91,7 +99,10 @@ impl Guard {
             is_secure,
         };
         let credential = Credential::of(&parts.headers, &origin.cookie_name)?;
-        if matches!(credential, Credential::Cookie(_)) && changes(&parts.method) && !parts.headers.contains_key(PAGE_HEADER) {
+        if matches!(credential, Credential::Cookie(_))
+            && changes(&parts.method)
+            && !parts.headers.contains_key(PAGE_HEADER)
+        {
             return Err(CallError::new(
                 ErrorCode::Forbidden,
                 "A request with the page's cookie must carry the header X-Orchestrator: 1, so that no other page can send it.",
@@ -104,12 +115,15 @@ impl Guard {
     /// leads to this computer (DNS rebinding) gets nothing.
     fn host(&self, parts: &Parts) -> Result<Authority, CallError> {
         let mut hosts = parts.headers.get_all(header::HOST).iter();
-        let header = hosts.next().and_then(|host| Authority::parse(host.to_str().ok()?));
+        let header = hosts
+            .next()
+            .and_then(|host| Authority::parse(host.to_str().ok()?));
         let absolute = match parts.uri.authority() {
             Some(authority) => Some(Authority::parse(authority.as_str()).ok_or_else(no_host)?),
             None => None,
         };
-        if hosts.next().is_some() || (header.is_none() && parts.headers.contains_key(header::HOST)) {
+        if hosts.next().is_some() || (header.is_none() && parts.headers.contains_key(header::HOST))
+        {
             return Err(no_host());
         }
         let host = absolute.or(header).ok_or_else(no_host)?;
@@ -126,16 +140,21 @@ impl Guard {
     }
 
     fn answers_to(&self, host: &Authority) -> bool {
-        if matches!(host.host.as_str(), "localhost" | "127.0.0.1" | "[::1]") || self.is_allowed(host) {
+        if matches!(host.host.as_str(), "localhost" | "127.0.0.1" | "[::1]")
+            || self.is_allowed(host)
+        {
             return true;
         }
         // A name can be made to lead here, an address can't.
         let address = host.host.trim_matches(['[', ']']).parse::<IpAddr>();
-        address.is_ok_and(|address| address == self.listen.ip() || self.listen.ip().is_unspecified())
+        address
+            .is_ok_and(|address| address == self.listen.ip() || self.listen.ip().is_unspecified())
     }
 
     fn is_allowed(&self, host: &Authority) -> bool {
-        self.public.as_ref().is_some_and(|public| public.authority.host == host.host)
+        self.public
+            .as_ref()
+            .is_some_and(|public| public.authority.host == host.host)
             || self
                 .allowed_hosts
                 .iter()
@@ -176,13 +195,17 @@ impl Guard {
         if !matches!(scheme, Some("http" | "https")) {
             return false;
         }
-        let public = self
-            .public
-            .as_ref()
-            .is_some_and(|public| public.authority == *from && public.is_https == (scheme == Some("https")));
+        let public = self.public.as_ref().is_some_and(|public| {
+            public.authority == *from && public.is_https == (scheme == Some("https"))
+        });
         // What came with the very host that was asked for is of the same origin. Other ports of a host are
         // other programs, so one is allowed by name and port only.
-        public || from == host || self.allowed_hosts.iter().any(|allowed| *allowed == from.to_string())
+        public
+            || from == host
+            || self
+                .allowed_hosts
+                .iter()
+                .any(|allowed| *allowed == from.to_string())
     }
 }
 
@@ -215,7 +238,10 @@ fn crosses_sites(headers: &HeaderMap) -> bool {
 }
 
 fn no_host() -> CallError {
-    CallError::new(ErrorCode::Invalid, "The request names no host, or several. Send one Host header.")
+    CallError::new(
+        ErrorCode::Invalid,
+        "The request names no host, or several. Send one Host header.",
+    )
 }
 
 /// Browsers keep cookies by host, whatever the port; the port in the name keeps two hubs on one computer apart.
@@ -240,12 +266,17 @@ impl Public {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(invalid());
         }
-        let authority = uri.authority().and_then(|authority| Authority::parse(authority.as_str()));
+        let authority = uri
+            .authority()
+            .and_then(|authority| Authority::parse(authority.as_str()));
         let mut authority = authority.ok_or_else(invalid)?;
         // As a browser writes it in an Origin.
         let default_port = if is_https { 443 } else { 80 };
         authority.port = authority.port.filter(|port| *port != default_port);
-        Ok(Self { is_https, authority })
+        Ok(Self {
+            is_https,
+            authority,
+        })
     }
 }
 
@@ -257,7 +288,9 @@ impl Authority {
             _ => (text.as_str(), None),
         };
         let bracketed = host.starts_with('[') && host.ends_with(']');
-        let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+        let plain = host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
         let host = host.strip_suffix('.').unwrap_or(host);
         (!host.is_empty() && (bracketed || plain)).then(|| Self {
             host: host.to_owned(),
@@ -281,32 +314,71 @@ mod tests {
 
     fn guard(listen: &str) -> Guard {
         let allowed = ["hub.lan".to_owned(), "dev.lan:3000".to_owned()];
-        Guard::new(listen.parse().unwrap(), Some("https://hub.example.org"), &allowed).unwrap()
+        Guard::new(
+            listen.parse().unwrap(),
+            Some("https://hub.example.org"),
+            &allowed,
+        )
+        .unwrap()
     }
 
     fn admit(guard: &Guard, method: &str, headers: &[(&str, &str)]) -> Result<Origin, String> {
-        let mut request = http::Request::builder().method(method).uri("/v1/machine.list");
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri("/v1/machine.list");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let peer = Peer("127.0.0.1:1".parse().unwrap());
-        guard.admit(&parts, peer).map(|(origin, _)| origin).map_err(|error| error.message)
+        guard
+            .admit(&parts, peer)
+            .map(|(origin, _)| origin)
+            .map_err(|error| error.message)
     }
 
     #[test]
     fn answers_to_its_own_names_only() {
         let guard = guard("127.0.0.1:8080");
-        for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:8080", "hub.example.org", "hub.lan:81", "dev.lan:3000", "localhost."] {
+        for host in [
+            "localhost:8080",
+            "LOCALHOST",
+            "127.0.0.1:1",
+            "[::1]:8080",
+            "hub.example.org",
+            "hub.lan:81",
+            "dev.lan:3000",
+            "localhost.",
+        ] {
             assert!(admit(&guard, "GET", &[("host", host)]).is_ok(), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "dev.lan:3001", "10.0.0.1", "", "a b", "[::2]", "localhost:x", "127.0.0.1.evil"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "dev.lan:3001",
+            "10.0.0.1",
+            "",
+            "a b",
+            "[::2]",
+            "localhost:x",
+            "127.0.0.1.evil",
+        ] {
             assert!(admit(&guard, "GET", &[("host", host)]).is_err(), "{host}");
         }
         assert!(admit(&guard, "GET", &[]).is_err());
-        assert!(admit(&guard, "GET", &[("host", "localhost"), ("host", "evil.example")]).is_err());
+        assert!(
+            admit(
+                &guard,
+                "GET",
+                &[("host", "localhost"), ("host", "evil.example")]
+            )
+            .is_err()
+        );
         let open = super::tests::guard("0.0.0.0:8080");
-        assert!(admit(&open, "GET", &[("host", "10.0.0.1:8080")]).is_ok(), "an address can't be rebound");
+        assert!(
+            admit(&open, "GET", &[("host", "10.0.0.1:8080")]).is_ok(),
+            "an address can't be rebound"
+        );
         assert!(admit(&open, "GET", &[("host", "evil.example")]).is_err());
     }
 
@@ -317,10 +389,23 @@ mod tests {
         assert!(post("localhost:8080", "http://localhost:8080").is_ok());
         assert!(post("localhost:8080", "https://hub.example.org").is_ok());
         assert!(post("localhost:8080", "http://dev.lan:3000").is_ok());
-        for origin in ["http://localhost:3000", "http://hub.example.org", "null", "http://evil.example", "file://", "http://hub.lan:99"] {
+        for origin in [
+            "http://localhost:3000",
+            "http://hub.example.org",
+            "null",
+            "http://evil.example",
+            "file://",
+            "http://hub.lan:99",
+        ] {
             assert!(post("localhost:8080", origin).is_err(), "{origin}");
         }
-        let site = |site| admit(&guard, "GET", &[("host", "localhost"), ("sec-fetch-site", site)]);
+        let site = |site| {
+            admit(
+                &guard,
+                "GET",
+                &[("host", "localhost"), ("sec-fetch-site", site)],
+            )
+        };
         assert!(site("same-origin").is_ok() && site("none").is_ok());
         assert!(site("same-site").is_err() && site("cross-site").is_err());
     }
@@ -329,8 +414,14 @@ mod tests {
     fn the_cookie_is_strict_where_there_is_tls_and_needs_the_pages_header() {
         let guard = guard("127.0.0.1:8080");
         let origin = admit(&guard, "GET", &[("host", "hub.example.org")]).unwrap();
-        assert_eq!((origin.cookie_name.as_str(), origin.base.as_str()), ("__Host-orchestrator_session", "https://hub.example.org"));
-        let cookie = [("host", "localhost:80"), ("cookie", "a=b; orchestrator_session_80=c")];
+        assert_eq!(
+            (origin.cookie_name.as_str(), origin.base.as_str()),
+            ("__Host-orchestrator_session", "https://hub.example.org")
+        );
+        let cookie = [
+            ("host", "localhost:80"),
+            ("cookie", "a=b; orchestrator_session_80=c"),
+        ];
         assert!(admit(&guard, "GET", &cookie).is_ok());
         assert!(admit(&guard, "POST", &cookie).is_err());
         let with_header = [cookie[0], cookie[1], ("x-orchestrator", "1")];

@@ -50,7 +50,10 @@ impl Limiter {
             left: BURST,
             filled_ms: now_ms,
         });
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the last try")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds since the last try"
+        )]
         let passed_s = now_ms.saturating_sub(bucket.filled_ms) as f64 / 1_000.0;
         bucket.left = (bucket.left + passed_s * PER_SECOND).min(BURST);
         bucket.filled_ms = now_ms;
@@ -124,12 +127,19 @@ mod tests {
         let hand = ManualClock::new(1_000);
         let limiter = Limiter::new(hand.clock());
         let address = IpAddr::from([10, 0, 0, 1]);
-        let taken = (0..10_000).take_while(|_| limiter.take(address).is_ok()).count();
+        let taken = (0..10_000)
+            .take_while(|_| limiter.take(address).is_ok())
+            .count();
         assert_eq!(taken, 2_000);
-        assert_eq!(limiter.take(address).unwrap_err().retry_after_ms, Some(1_000));
+        assert_eq!(
+            limiter.take(address).unwrap_err().retry_after_ms,
+            Some(1_000)
+        );
         assert!(limiter.take(IpAddr::from([10, 0, 0, 2])).is_ok());
         hand.advance(Duration::from_secs(1));
-        let taken = (0..10_000).take_while(|_| limiter.take(address).is_ok()).count();
+        let taken = (0..10_000)
+            .take_while(|_| limiter.take(address).is_ok())
+            .count();
         assert_eq!(taken, 50);
     }
 

@@ -19,11 +19,31 @@ use super::{auth::SIGN_IN_PATHS, calls};
 
 /// The routes that are neither calls nor about signing in, with their methods and what they do.
 pub(super) const FIXED_PATHS: &[(&str, &str, &str)] = &[
-    ("get", "/v1/watch", "Live values as server-sent events. The query `watches` is a JSON array of {id, function, args}, at most 32. Events: `value` {id, value}, the whole value at first and after each change; `error` {id, error}, after which that watch has ended. A comment every 15 s."),
-    ("get", "/v1/streams/turn/{turnId}", "A turn's chunks, by the Durable Streams protocol: ?offset=…&live=sse|long-poll."),
-    ("head", "/v1/streams/turn/{turnId}", "Where the turn's chunks end."),
-    ("post", "/v1/streams/turn/{turnId}", "Appends chunks: the turn's machine, with Producer-Id, Producer-Epoch and Producer-Seq."),
-    ("get", "/v1/health", "Whether the backend lives, and its versions. Needs no credential."),
+    (
+        "get",
+        "/v1/watch",
+        "Live values as server-sent events. The query `watches` is a JSON array of {id, function, args}, at most 32. Events: `value` {id, value}, the whole value at first and after each change; `error` {id, error}, after which that watch has ended. A comment every 15 s.",
+    ),
+    (
+        "get",
+        "/v1/streams/turn/{turnId}",
+        "A turn's chunks, by the Durable Streams protocol: ?offset=…&live=sse|long-poll.",
+    ),
+    (
+        "head",
+        "/v1/streams/turn/{turnId}",
+        "Where the turn's chunks end.",
+    ),
+    (
+        "post",
+        "/v1/streams/turn/{turnId}",
+        "Appends chunks: the turn's machine, with Producer-Id, Producer-Epoch and Producer-Seq.",
+    ),
+    (
+        "get",
+        "/v1/health",
+        "Whether the backend lives, and its versions. Needs no credential.",
+    ),
     ("get", "/openapi.json", "This description."),
 ];
 
@@ -31,9 +51,10 @@ pub(super) async fn serve() -> Response {
     static TEXT: OnceLock<Bytes> = OnceLock::new();
     let text = TEXT.get_or_init(|| document().to_string().into());
     let mut response = Response::new(Body::from(text.clone()));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
@@ -47,7 +68,12 @@ pub(super) fn document() -> Value {
     let error = generator.subschema_for::<CallError>();
     let mut paths = Map::new();
     for function in FUNCTIONS {
-        add(&mut paths, "post", &calls::path(function), call(function, &mut generator));
+        add(
+            &mut paths,
+            "post",
+            &calls::path(function),
+            call(function, &mut generator),
+        );
     }
     for (method, path, text) in FIXED_PATHS {
         add(&mut paths, method, path, fixed(path, text));
@@ -138,19 +164,42 @@ fn fixed(path: &str, text: &str) -> Value {
 
 fn sign_in(path: &str) -> Value {
     let text = |properties: &[(&str, &str)], required: &[&str]| {
-        let properties: Map<String, Value> =
-            properties.iter().map(|(name, kind)| ((*name).to_owned(), json!({ "type": kind }))).collect();
+        let properties: Map<String, Value> = properties
+            .iter()
+            .map(|(name, kind)| ((*name).to_owned(), json!({ "type": kind })))
+            .collect();
         json!({ "type": "object", "properties": properties, "required": required })
     };
     let (summary, body) = match path {
-        "/v1/auth/sign-in" => ("Signs a person in with the token of a link, once, or with the password. Sets the cookie.", Some(text(&[("token", "string"), ("password", "string")], &[]))),
+        "/v1/auth/sign-in" => (
+            "Signs a person in with the token of a link, once, or with the password. Sets the cookie.",
+            Some(text(&[("token", "string"), ("password", "string")], &[])),
+        ),
         "/v1/auth/me" => ("Who is signed in: {person: {id, name}, hasPassword}.", None),
-        "/v1/auth/password" => ("Sets the password, and ends the person's other browser sign-ins.", Some(text(&[("password", "string"), ("current", "string")], &["password"]))),
+        "/v1/auth/password" => (
+            "Sets the password, and ends the person's other browser sign-ins.",
+            Some(text(
+                &[("password", "string"), ("current", "string")],
+                &["password"],
+            )),
+        ),
         "/v1/auth/sign-out" => ("Ends this sign-in and what is open with it.", None),
-        "/v1/auth/link" => ("A single-use link that signs its bearer in: {url, expiresAt}.", None),
-        "/v1/auth/token" => ("A token for programs: {id, token}. It is shown this once.", Some(text(&[("name", "string")], &[]))),
-        "/v1/auth/sign-ins" => ("The person's sign-ins: {signIns: [{id, kind, name, createdAt, usedAt, isCurrent}]}.", None),
-        _ => ("Ends one of the person's sign-ins and what is open with it.", Some(text(&[("id", "string")], &["id"]))),
+        "/v1/auth/link" => (
+            "A single-use link that signs its bearer in: {url, expiresAt}.",
+            None,
+        ),
+        "/v1/auth/token" => (
+            "A token for programs: {id, token}. It is shown this once.",
+            Some(text(&[("name", "string")], &[])),
+        ),
+        "/v1/auth/sign-ins" => (
+            "The person's sign-ins: {signIns: [{id, kind, name, createdAt, usedAt, isCurrent}]}.",
+            None,
+        ),
+        _ => (
+            "Ends one of the person's sign-ins and what is open with it.",
+            Some(text(&[("id", "string")], &["id"])),
+        ),
     };
     let mut operation = json!({
         "summary": summary,
@@ -158,7 +207,8 @@ fn sign_in(path: &str) -> Value {
         "responses": { "200": { "description": "Done." }, "default": refused() },
     });
     if let Some(schema) = body {
-        operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
+        operation["requestBody"] =
+            json!({ "content": { "application/json": { "schema": schema } } });
     }
     operation
 }
@@ -187,7 +237,10 @@ mod tests {
             .map(|(method, path, _)| (*method, *path))
             .chain(SIGN_IN_PATHS.iter().copied());
         for (method, path) in others {
-            assert!(document["paths"][path][method].is_object(), "{method} {path}");
+            assert!(
+                document["paths"][path][method].is_object(),
+                "{method} {path}"
+            );
         }
         let mut references = Vec::new();
         collect(&document, &mut references);

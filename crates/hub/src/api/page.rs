@@ -72,7 +72,11 @@ impl Page {
         let names = if path.is_empty() {
             vec!["index.html".to_owned()]
         } else {
-            vec![path.to_owned(), format!("{path}.html"), format!("{path}/index.html")]
+            vec![
+                path.to_owned(),
+                format!("{path}.html"),
+                format!("{path}/index.html"),
+            ]
         };
         for name in names {
             if let Some(data) = self.read(&name).await {
@@ -88,7 +92,10 @@ impl Page {
         struct Hashes {
             script_hashes: Vec<String>,
         }
-        let hashes = self.read(CSP_FILE).await.and_then(|data| serde_json::from_slice::<Hashes>(&data).ok());
+        let hashes = self
+            .read(CSP_FILE)
+            .await
+            .and_then(|data| serde_json::from_slice::<Hashes>(&data).ok());
         let scripts: String = hashes
             .map(|hashes| hashes.script_hashes)
             .unwrap_or_default()
@@ -100,37 +107,78 @@ impl Page {
             "default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
              connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
         );
-        HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+        HeaderValue::try_from(policy)
+            .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
     }
 }
 
 pub(crate) fn router(page: Page) -> Router {
-    Router::new().fallback(any(serve)).with_state(Arc::new(page))
+    Router::new()
+        .fallback(any(serve))
+        .with_state(Arc::new(page))
 }
 
 async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = refusal::response(CallError::new(ErrorCode::Invalid, "The page is read with GET."));
+        let mut response = refusal::response(CallError::new(
+            ErrorCode::Invalid,
+            "The page is read with GET.",
+        ));
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
         return response;
     }
     let Some(path) = clean(request.uri()) else {
-        return refusal::response(CallError::new(ErrorCode::NotFound, "There is no such page."));
+        return refusal::response(CallError::new(
+            ErrorCode::NotFound,
+            "There is no such page.",
+        ));
     };
-    if let Some((name, data)) = page.file_for(&path).await.filter(|(name, _)| name != CSP_FILE) {
+    if let Some((name, data)) = page
+        .file_for(&path)
+        .await
+        .filter(|(name, _)| name != CSP_FILE)
+    {
         return file(&page, request.headers(), &name, data, StatusCode::OK).await;
     }
     if page.read("index.html").await.is_none() {
-        return file(&page, request.headers(), "index.html", Cow::Borrowed(NOT_BUILT.as_bytes()), StatusCode::NOT_FOUND).await;
+        return file(
+            &page,
+            request.headers(),
+            "index.html",
+            Cow::Borrowed(NOT_BUILT.as_bytes()),
+            StatusCode::SERVICE_UNAVAILABLE,
+        )
+        .await;
     }
     match page.read("404.html").await {
-        Some(data) => file(&page, request.headers(), "404.html", data, StatusCode::NOT_FOUND).await,
-        None => refusal::response(CallError::new(ErrorCode::NotFound, "There is no such page.")),
+        Some(data) => {
+            file(
+                &page,
+                request.headers(),
+                "404.html",
+                data,
+                StatusCode::NOT_FOUND,
+            )
+            .await
+        }
+        None => refusal::response(CallError::new(
+            ErrorCode::NotFound,
+            "There is no such page.",
+        )),
     }
 }
 
-async fn file(page: &Page, headers: &HeaderMap, name: &str, data: Cow<'static, [u8]>, status: StatusCode) -> Response {
-    let etag = format!("\"{}\"", protocol::secret::hex(&Sha256::digest(&data)[..16]));
+async fn file(
+    page: &Page,
+    headers: &HeaderMap,
+    name: &str,
+    data: Cow<'static, [u8]>,
+    status: StatusCode,
+) -> Response {
+    let etag = format!(
+        "\"{}\"",
+        protocol::secret::hex(&Sha256::digest(&data)[..16])
+    );
     let is_known = status == StatusCode::OK
         && headers
             .get_all(header::IF_NONE_MATCH)
@@ -138,11 +186,22 @@ async fn file(page: &Page, headers: &HeaderMap, name: &str, data: Cow<'static, [
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .any(|known| matches!(known.trim().trim_start_matches("W/"), known if known == etag || known == "*"));
-    let mut response = Response::new(if is_known { Body::empty() } else { Body::from(data.into_owned()) });
-    *response.status_mut() = if is_known { StatusCode::NOT_MODIFIED } else { status };
+    let mut response = Response::new(if is_known {
+        Body::empty()
+    } else {
+        Body::from(data.into_owned())
+    });
+    *response.status_mut() = if is_known {
+        StatusCode::NOT_MODIFIED
+    } else {
+        status
+    };
     let out = response.headers_mut();
     if !is_known {
-        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+        out.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(content_type(name)),
+        );
     }
     if let Ok(etag) = HeaderValue::try_from(etag) {
         out.insert(header::ETAG, etag);
@@ -160,7 +219,9 @@ async fn file(page: &Page, headers: &HeaderMap, name: &str, data: Cow<'static, [
 /// The path below the page's root, decoded; `None` for what can't be a file of a page.
 fn clean(uri: &Uri) -> Option<String> {
     let path = decode(uri.path().trim_matches('/'))?;
-    let odd = |segment: &str| segment.is_empty() || segment.starts_with('.') || segment.contains(['\\', ':', '\0']);
+    let odd = |segment: &str| {
+        segment.is_empty() || segment.starts_with('.') || segment.contains(['\\', ':', '\0'])
+    };
     (path.is_empty() || !path.split('/').any(odd)).then_some(path)
 }
 
@@ -192,9 +253,9 @@ fn is_hash(text: &str) -> bool {
     let text = text.trim_matches('\'');
     text.split_once('-').is_some_and(|(algorithm, digest)| {
         matches!(algorithm, "sha256" | "sha384" | "sha512")
-            && digest
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
+            && digest.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_')
+            })
     })
 }
 

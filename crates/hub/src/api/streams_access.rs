@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use axum::response::Response;
 use protocol::{CallError, ErrorCode, ids::TurnId};
 
-use super::{auth::Credential, core::{Core, entropy}};
+use super::{
+    auth::Credential,
+    core::{Core, entropy},
+};
 use crate::{
     refusal,
     streams::{Access, AccessRequest, Action, Fence, Grant, StreamError},
@@ -21,14 +24,28 @@ pub(crate) struct TurnStreams(pub(crate) Core);
 #[async_trait]
 impl Access for TurnStreams {
     async fn check(&self, request: AccessRequest<'_>) -> Result<Grant, Response> {
-        let credential = request.parts.extensions.get().cloned().unwrap_or(Credential::None);
-        self.grant(request, credential).await.map_err(refusal::response)
+        let credential = request
+            .parts
+            .extensions
+            .get()
+            .cloned()
+            .unwrap_or(Credential::None);
+        self.grant(request, credential)
+            .await
+            .map_err(refusal::response)
     }
 }
 
 impl TurnStreams {
-    async fn grant(&self, request: AccessRequest<'_>, credential: Credential) -> Result<Grant, CallError> {
-        let turn = request.path.strip_prefix("turn/").and_then(|id| TurnId::parse(id).ok());
+    async fn grant(
+        &self,
+        request: AccessRequest<'_>,
+        credential: Credential,
+    ) -> Result<Grant, CallError> {
+        let turn = request
+            .path
+            .strip_prefix("turn/")
+            .and_then(|id| TurnId::parse(id).ok());
         match request.action {
             Action::Create | Action::Delete => Err(CallError::new(
                 ErrorCode::Forbidden,
@@ -36,7 +53,10 @@ impl TurnStreams {
             )),
             Action::Append => {
                 let turn = turn.ok_or_else(no_stream)?;
-                self.append(turn, credential).map(|fence| Grant { fence: Some(fence), until: None })
+                self.append(turn, credential).map(|fence| Grant {
+                    fence: Some(fence),
+                    until: None,
+                })
             }
             Action::Read | Action::Inspect => {
                 if matches!(credential, Credential::None) {
@@ -57,7 +77,10 @@ impl TurnStreams {
                 ));
             }
             Credential::Cookie(_) | Credential::Token(_) => {
-                return Err(CallError::new(ErrorCode::Forbidden, "Only a turn's machine appends to its stream."));
+                return Err(CallError::new(
+                    ErrorCode::Forbidden,
+                    "Only a turn's machine appends to its stream.",
+                ));
             }
         };
         let core = self.0.clone();
@@ -69,7 +92,11 @@ impl TurnStreams {
                 ))
             })?;
             entropy()
-                .and_then(|entropy| core.apply(transaction, entropy, |backend| backend.accept_append(&token, &turn, epoch)))
+                .and_then(|entropy| {
+                    core.apply(transaction, entropy, |backend| {
+                        backend.accept_append(&token, &turn, epoch)
+                    })
+                })
                 .map(drop)
                 .map_err(StreamError::Refused)
         }))
@@ -77,7 +104,6 @@ impl TurnStreams {
 
     async fn read(&self, turn: TurnId, credential: Credential) -> Result<Grant, CallError> {
         let core = &self.0;
-        credential.note_use(core);
         for _ in 0..CHECKS_MAX {
             let generation = core.cuts.generation();
             let (asked, turn, now_ms) = (credential.clone(), turn.clone(), core.clock.now_ms());
@@ -92,10 +118,17 @@ impl TurnStreams {
                 return Err(super::auth::not_signed_in());
             };
             if let Some(until) = core.cuts.register(holder, generation) {
-                return Ok(Grant { fence: None, until: Some(until) });
+                credential.note_use(core).await;
+                return Ok(Grant {
+                    fence: None,
+                    until: Some(until),
+                });
             }
         }
-        Err(CallError::new(ErrorCode::Unavailable, "Too much is being revoked at this moment. Try again."))
+        Err(CallError::new(
+            ErrorCode::Unavailable,
+            "Too much is being revoked at this moment. Try again.",
+        ))
     }
 }
 

@@ -88,7 +88,10 @@ mod tests {
         let topics = Arc::new(Topics::default());
         let topic = Topic::Machine(MachineId::generate(Timestamp::from_ms(1), [1; 10]));
         topics.publish(&topic);
-        let (mut first, second) = (topics.subscribe(topic.clone()), topics.subscribe(topic.clone()));
+        let (mut first, second) = (
+            topics.subscribe(topic.clone()),
+            topics.subscribe(topic.clone()),
+        );
         assert!(!first.take_change());
         topics.publish(&topic);
         topics.publish(&topic);

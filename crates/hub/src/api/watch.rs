@@ -76,8 +76,14 @@ fn response(watches: Watches) -> Response {
     });
     let mut response = Response::new(Body::from_stream(events.boxed()));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-store"),
+    );
     // Asks proxies not to gather events.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
@@ -85,18 +91,28 @@ fn response(watches: Watches) -> Response {
 
 fn parse(text: &str) -> Result<Vec<Wanted>, CallError> {
     if text.len() > CALL_MAX_BYTES || json_depth(text.as_bytes()) > JSON_MAX_DEPTH {
-        return Err(invalid("What to watch is too large or nests too deep. Watch less at once."));
+        return Err(invalid(
+            "What to watch is too large or nests too deep. Watch less at once.",
+        ));
     }
     let wanted: Vec<Wanted> = serde_json::from_str(text)
         .map_err(|error| invalid(format!("What to watch does not read ({error}). Send a JSON array of {{\"id\",\"function\",\"args\"}}.")))?;
     if wanted.is_empty() || wanted.len() > WATCHES_MAX {
-        return Err(invalid(format!("A connection has 1 to {WATCHES_MAX} watches. Open another one for more.")));
+        return Err(invalid(format!(
+            "A connection has 1 to {WATCHES_MAX} watches. Open another one for more."
+        )));
     }
     let mut ids: Vec<_> = wanted.iter().map(|wanted| wanted.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    if ids.len() < wanted.len() || ids.iter().any(|id| id.is_empty() || id.len() > ID_MAX_BYTES) {
-        return Err(invalid(format!("Each watch needs an id of its own, of 1 to {ID_MAX_BYTES} bytes.")));
+    if ids.len() < wanted.len()
+        || ids
+            .iter()
+            .any(|id| id.is_empty() || id.len() > ID_MAX_BYTES)
+    {
+        return Err(invalid(format!(
+            "Each watch needs an id of its own, of 1 to {ID_MAX_BYTES} bytes."
+        )));
     }
     Ok(wanted)
 }
@@ -131,17 +147,28 @@ enum Stage {
 }
 
 impl Watches {
-    async fn open(app: &App, wanted: Vec<Wanted>, credential: Credential) -> Result<Self, CallError> {
+    async fn open(
+        app: &App,
+        wanted: Vec<Wanted>,
+        credential: Credential,
+    ) -> Result<Self, CallError> {
         let core = app.core.clone();
         if matches!(credential, Credential::None) {
             return Err(super::auth::not_signed_in());
         }
-        let slot = app.watch_slots.clone().try_acquire_owned().map_err(|_| CallError {
-            retry_after_ms: Some(1_000),
-            ..CallError::new(ErrorCode::LimitReached, "Too many watches are open on this backend. Try again in a moment.")
-        })?;
-        credential.note_use(&core);
+        let slot = app
+            .watch_slots
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| CallError {
+                retry_after_ms: Some(1_000),
+                ..CallError::new(
+                    ErrorCode::LimitReached,
+                    "Too many watches are open on this backend. Try again in a moment.",
+                )
+            })?;
         let (actor, topics, cut) = admit(&core, &wanted, &credential).await?;
+        credential.note_use(&core).await;
         let mut watches = Vec::with_capacity(wanted.len());
         for (wanted, topic) in wanted.into_iter().zip(topics) {
             let state = match topic {
@@ -160,7 +187,11 @@ impl Watches {
                     }
                 }
             };
-            watches.push(Watch { wanted, state, sent: None });
+            watches.push(Watch {
+                wanted,
+                state,
+                sent: None,
+            });
         }
         Ok(Self {
             core,
@@ -201,7 +232,11 @@ impl Watches {
                     write_error(&mut events, &watch.wanted.id, error);
                     watch.state = Stage::Ended;
                 }
-                Stage::Open { subscription, is_stale, .. } => {
+                Stage::Open {
+                    subscription,
+                    is_stale,
+                    ..
+                } => {
                     // Before the value is read: a commit after that counts as news.
                     *is_stale |= subscription.take_change();
                     if *is_stale || is_cut {
@@ -222,7 +257,9 @@ impl Watches {
             }
         };
         for (index, value) in values {
-            let Some(watch) = self.watches.get_mut(index) else { continue };
+            let Some(watch) = self.watches.get_mut(index) else {
+                continue;
+            };
             match value {
                 Ok(event) => {
                     if let Stage::Open { is_stale, .. } = &mut watch.state {
@@ -298,18 +335,27 @@ async fn admit(
                 Ok::<_, CallError>((actor, topics))
             })
             .await??;
-        let holder = credential.holder(&actor).ok_or_else(super::auth::not_signed_in)?;
+        let holder = credential
+            .holder(&actor)
+            .ok_or_else(super::auth::not_signed_in)?;
         if let Some(cut) = core.cuts.register(holder, generation) {
             return Ok((actor, topics, cut));
         }
     }
-    Err(CallError::new(ErrorCode::Unavailable, "Too much is being revoked at this moment. Try again."))
+    Err(CallError::new(
+        ErrorCode::Unavailable,
+        "Too much is being revoked at this moment. Try again.",
+    ))
 }
 
 type Values = Vec<(usize, Result<String, CallError>)>;
 
 /// The values of these watches as events, all of one moment. Asks anew whether the credential holds.
-async fn values(core: &Core, credential: &Credential, wanted: Vec<(usize, Wanted)>) -> Result<Values, CallError> {
+async fn values(
+    core: &Core,
+    credential: &Credential,
+    wanted: Vec<(usize, Wanted)>,
+) -> Result<Values, CallError> {
     let (credential, now) = (credential.clone(), core.now());
     core.read(move |connection| {
         let caller = credential.caller(connection, now.as_ms());
@@ -317,8 +363,17 @@ async fn values(core: &Core, credential: &Credential, wanted: Vec<(usize, Wanted
             .into_iter()
             .map(|(index, wanted)| {
                 let value = caller.clone().and_then(|caller| {
-                    let value = super::core::query(connection, now, &wanted.function, &wanted.args, &caller)?;
-                    let message = Message { id: &wanted.id, value: &value };
+                    let value = super::core::query(
+                        connection,
+                        now,
+                        &wanted.function,
+                        &wanted.args,
+                        &caller,
+                    )?;
+                    let message = Message {
+                        id: &wanted.id,
+                        value: &value,
+                    };
                     event("value", &message)
                 });
                 (index, value)
@@ -380,7 +435,8 @@ impl OpenInbox {
             epoch,
         };
         let machine = machine.clone();
-        core.change(move |_, backend| backend.connection_seen(&machine, epoch, true)).await?;
+        core.change(move |_, backend| backend.connection_seen(&machine, epoch, true))
+            .await?;
         Ok(open)
     }
 }

@@ -63,7 +63,10 @@ impl TestHub {
     }
 
     pub(crate) fn bearer(&self, token: &str) -> Caller {
-        Caller::new(self.hub.addr(), &[("authorization", &format!("Bearer {token}"))])
+        Caller::new(
+            self.hub.addr(),
+            &[("authorization", &format!("Bearer {token}"))],
+        )
     }
 
     /// The owner, by the token beside the database.
@@ -75,13 +78,19 @@ impl TestHub {
     /// The owner in a browser, signed in with a link.
     pub(crate) async fn browser(&self) -> Caller {
         let token = self.link_token().await;
-        let signed_in = self.anybody().post("/v1/auth/sign-in", json!({ "token": token })).await;
+        let signed_in = self
+            .anybody()
+            .post("/v1/auth/sign-in", json!({ "token": token }))
+            .await;
         assert_eq!(signed_in.status, StatusCode::OK, "{}", signed_in.body);
         self.cookie(&signed_in.cookie())
     }
 
     pub(crate) fn cookie(&self, cookie: &str) -> Caller {
-        Caller::new(self.hub.addr(), &[("cookie", cookie), ("x-orchestrator", "1")])
+        Caller::new(
+            self.hub.addr(),
+            &[("cookie", cookie), ("x-orchestrator", "1")],
+        )
     }
 
     /// That browser's cookie, without what its page adds.
@@ -89,22 +98,28 @@ impl TestHub {
         Caller::new(self.hub.addr(), &[("cookie", &browser.header("cookie"))])
     }
 
-    /// Waits until what runs in the background after a request has been written.
-    pub(crate) async fn settled(&self) {
-        within(self.hub.settled()).await;
-    }
-
     pub(crate) async fn link_token(&self) -> String {
         let link = self.hub.sign_in_link().await.expect("a link");
-        link.expose().split_once("#token=").expect("a token").1.to_owned()
+        link.expose()
+            .split_once("#token=")
+            .expect("a token")
+            .1
+            .to_owned()
     }
 
     /// A registered machine's id and secret.
     pub(crate) async fn machine(&self) -> (String, String) {
-        let key = self.hub.issue_registration_key("a machine").await.expect("a key");
+        let key = self
+            .hub
+            .issue_registration_key("a machine")
+            .await
+            .expect("a key");
         let args = json!({ "registrationKey": key.registration_key });
         let credentials = self.anybody().call("machine.register", args).await;
-        (text(&credentials["machineId"]), text(&credentials["secret"]))
+        (
+            text(&credentials["machineId"]),
+            text(&credentials["secret"]),
+        )
     }
 
     /// A machine with a connection.
@@ -128,12 +143,25 @@ impl TestHub {
     /// A chat session on a new worker of that machine.
     pub(crate) async fn chat(&self, machine: &Machine) -> String {
         let owner = self.owner();
-        let worker = owner.call("worker.register", json!({ "machineId": machine.id, "directory": "a" })).await;
-        let chat = owner.call("worker.chat.startSession", json!({ "workerId": worker["id"] })).await;
+        let worker = owner
+            .call(
+                "worker.register",
+                json!({ "machineId": machine.id, "directory": "a" }),
+            )
+            .await;
+        let chat = owner
+            .call(
+                "worker.chat.startSession",
+                json!({ "workerId": worker["id"] }),
+            )
+            .await;
         let chat = text(&chat["chatSessionId"]);
         for (seq, state) in [(1, "starting"), (2, "ready")] {
             let report = json!({ "chatSessionId": chat, "state": state, "seq": seq });
-            machine.caller.call("worker.chat.reportSession", report).await;
+            machine
+                .caller
+                .call("worker.chat.reportSession", report)
+                .await;
         }
         chat
     }
@@ -142,12 +170,19 @@ impl TestHub {
     pub(crate) async fn turn(&self, machine: &Machine, chat: &str) -> String {
         let sent = json!({ "chatSessionId": chat, "message": "Hello" });
         let turn = text(&self.owner().call("worker.chat.sendMessage", sent).await["turn"]["id"]);
-        machine.caller.call("worker.chat.takeTurn", json!({ "turnId": turn })).await;
+        machine
+            .caller
+            .call("worker.chat.takeTurn", json!({ "turnId": turn }))
+            .await;
         turn
     }
 }
 
-async fn start(directory: &TempDir, clock: &ManualClock, change: impl FnOnce(&mut HubConfig)) -> RunningHub {
+async fn start(
+    directory: &TempDir,
+    clock: &ManualClock,
+    change: impl FnOnce(&mut HubConfig),
+) -> RunningHub {
     let mut config = HubConfig {
         clock: clock.clock(),
         ..HubConfig::new(directory.path().join("data"))
@@ -191,7 +226,12 @@ impl Answer {
 
     /// What a browser would send back.
     pub(crate) fn cookie(&self) -> String {
-        let cookie = self.headers.get(header::SET_COOKIE).expect("a cookie").to_str().expect("text");
+        let cookie = self
+            .headers
+            .get(header::SET_COOKIE)
+            .expect("a cookie")
+            .to_str()
+            .expect("text");
         cookie.split(';').next().expect("a value").to_owned()
     }
 }
@@ -211,7 +251,9 @@ impl Caller {
             address,
             headers: Vec::new(),
         };
-        headers.iter().fold(caller, |caller, (name, value)| caller.with(name, value))
+        headers
+            .iter()
+            .fold(caller, |caller, (name, value)| caller.with(name, value))
     }
 
     /// The same with a header (more).
@@ -222,8 +264,14 @@ impl Caller {
         caller
     }
 
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.headers == other.headers
+    }
+
     pub(crate) fn is_machine(&self) -> bool {
-        self.headers.iter().any(|(name, value)| name == "authorization" && value.starts_with("Bearer omc_"))
+        self.headers
+            .iter()
+            .any(|(name, value)| name == "authorization" && value.starts_with("Bearer omc_"))
     }
 
     pub(crate) fn header(&self, name: &str) -> String {
@@ -240,7 +288,9 @@ impl Caller {
 
     /// Calls a function with a new idempotency key.
     pub(crate) async fn try_call(&self, function: &str, args: Value) -> Answer {
-        self.with("idempotency-key", &key()).post(&format!("/v1/{function}"), args).await
+        self.with("idempotency-key", &key())
+            .post(&format!("/v1/{function}"), args)
+            .await
     }
 
     /// Calls a function that must be refused.
@@ -249,7 +299,9 @@ impl Caller {
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.with("content-type", "application/json").send(Method::POST, path, body.to_string()).await
+        self.with("content-type", "application/json")
+            .send(Method::POST, path, body.to_string())
+            .await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -267,13 +319,22 @@ impl Caller {
         }
     }
 
-    pub(crate) async fn open(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Response<Incoming> {
-        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Response<Incoming> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(body.into())).expect("a request");
-        within(self.client.request(request)).await.expect("an answer")
+        within(self.client.request(request))
+            .await
+            .expect("an answer")
     }
 
     /// Opens watches, each given as (function, args), with ids "0", "1" and so on.
@@ -283,7 +344,11 @@ impl Caller {
             .enumerate()
             .map(|(id, (function, args))| json!({ "id": id.to_string(), "function": function, "args": args }))
             .collect();
-        self.events(&format!("/v1/watch?watches={}", encode(&Value::from(wanted).to_string()))).await
+        self.events(&format!(
+            "/v1/watch?watches={}",
+            encode(&Value::from(wanted).to_string())
+        ))
+        .await
     }
 
     pub(crate) async fn events(&self, path: &str) -> Result<Events, Answer> {
@@ -321,7 +386,10 @@ impl Events {
                     continue;
                 }
                 let field = |name: &str| {
-                    let lines: Vec<_> = event.lines().filter_map(|line| line.strip_prefix(name)).collect();
+                    let lines: Vec<_> = event
+                        .lines()
+                        .filter_map(|line| line.strip_prefix(name))
+                        .collect();
                     lines.join("\n")
                 };
                 let data = serde_json::from_str(&field("data:")).expect("JSON");
@@ -360,7 +428,10 @@ impl Events {
 }
 
 pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
+        .to_owned()
 }
 
 pub(crate) fn key() -> String {
@@ -372,14 +443,18 @@ pub(crate) fn key() -> String {
 pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
             byte => format!("%{byte:02X}"),
         })
         .collect()
 }
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(HANG, future).await.expect("the test hangs")
+    tokio::time::timeout(HANG, future)
+        .await
+        .expect("the test hangs")
 }
 
 impl TestHub {
@@ -392,7 +467,8 @@ impl TestHub {
     fn add_stranger(&self) {
         let token = strangers_token();
         let id = protocol::ids::PersonId::generate(Timestamp::from_ms(START_MS + 1), [9; 10]);
-        let database = rusqlite::Connection::open(self.directory.path().join("data/hub.db")).expect("the database");
+        let database = rusqlite::Connection::open(self.directory.path().join("data/hub.db"))
+            .expect("the database");
         database
             .execute(
                 "INSERT OR REPLACE INTO person (id, name, created_ms) VALUES (?1, 'Stranger', ?2)",

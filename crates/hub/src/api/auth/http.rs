@@ -79,7 +79,12 @@ struct SignInArgs {
     password: Option<String>,
 }
 
-async fn sign_in(State(app): State<App>, Extension(origin): Extension<Origin>, headers: HeaderMap, body: Body) -> Answer {
+async fn sign_in(
+    State(app): State<App>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     app.limiter.take(origin.address)?;
     let args: SignInArgs = arguments(&headers, body).await?;
     let core = &app.core;
@@ -124,7 +129,12 @@ async fn sign_in(State(app): State<App>, Extension(origin): Extension<Origin>, h
         })
         .await?;
     let mut response = Json(me).into_response();
-    set_cookie(&mut response, &origin, secret.expose(), SIGN_IN_IDLE_MS / 1_000);
+    set_cookie(
+        &mut response,
+        &origin,
+        secret.expose(),
+        SIGN_IN_IDLE_MS / 1_000,
+    );
     Ok(response)
 }
 
@@ -153,14 +163,21 @@ fn used_link(connection: &Connection, token: &Secret, now_ms: u64) -> Result<Per
         })
 }
 
-async fn check_owners_password(app: &App, origin: &Origin, password: String) -> Result<PersonId, CallError> {
+async fn check_owners_password(
+    app: &App,
+    origin: &Origin,
+    password: String,
+) -> Result<PersonId, CallError> {
     let owner = app
         .core
-        .read(|connection| tables::owner(connection))
+        .read(tables::owner)
         .await?
         .map_err(|error| defect(&error))?;
     let (id, hash) = owner.map(|owner| (owner.id, owner.password)).unzip();
-    let right = app.passwords.check(origin.address, password, hash.flatten()).await?;
+    let right = app
+        .passwords
+        .check(origin.address, password, hash.flatten())
+        .await?;
     id.filter(|_| right).ok_or_else(|| {
         CallError::new(
             ErrorCode::Unauthenticated,
@@ -195,18 +212,27 @@ impl Me {
     }
 }
 
-async fn me(State(app): State<App>, Extension(origin): Extension<Origin>, Extension(credential): Extension<Credential>) -> Answer {
+async fn me(
+    State(app): State<App>,
+    Extension(origin): Extension<Origin>,
+    Extension(credential): Extension<Credential>,
+) -> Answer {
     let now_ms = app.core.clock.now_ms();
     let asked = credential.clone();
     let person = app
         .core
         .read(move |connection| load_person(connection, &asked.sign_in(connection, now_ms)?.person))
         .await??;
-    credential.note_use(&app.core);
+    credential.note_use(&app.core).await;
     let mut response = Json(Me::of(person)).into_response();
     if let Credential::Cookie(secret) = &credential {
         // The browser's clock starts anew, as the hub's does.
-        set_cookie(&mut response, &origin, secret.expose(), SIGN_IN_IDLE_MS / 1_000);
+        set_cookie(
+            &mut response,
+            &origin,
+            secret.expose(),
+            SIGN_IN_IDLE_MS / 1_000,
+        );
     }
     Ok(response)
 }
@@ -230,7 +256,11 @@ async fn set_password(
     // The file on the hub's own computer is the way back for somebody who has forgotten it.
     if let Some(hash) = person.password.filter(|_| own.kind != Kind::Local) {
         let current = args.current.unwrap_or_default();
-        if !app.passwords.check(origin.address, current, Some(hash)).await? {
+        if !app
+            .passwords
+            .check(origin.address, current, Some(hash))
+            .await?
+        {
             return Err(CallError::new(
                 ErrorCode::Forbidden,
                 "The current password is wrong. If it is forgotten, set a new one with `orchestrator password` on the backend's computer.",
@@ -259,7 +289,11 @@ async fn set_password(
     Ok(done())
 }
 
-async fn sign_out(State(app): State<App>, Extension(origin): Extension<Origin>, Extension(credential): Extension<Credential>) -> Answer {
+async fn sign_out(
+    State(app): State<App>,
+    Extension(origin): Extension<Origin>,
+    Extension(credential): Extension<Credential>,
+) -> Answer {
     let core = app.core.clone();
     let now_ms = core.clock.now_ms();
     let ended = app
@@ -287,7 +321,11 @@ struct LinkReply {
     expires_at: Timestamp,
 }
 
-async fn make_link(State(app): State<App>, Extension(origin): Extension<Origin>, Extension(credential): Extension<Credential>) -> Answer {
+async fn make_link(
+    State(app): State<App>,
+    Extension(origin): Extension<Origin>,
+    Extension(credential): Extension<Credential>,
+) -> Answer {
     let (own, _) = signed_in(&app.core, &credential).await?;
     let link = new_link(&app.core, own.person, LinkLife::Short).await?;
     let base = app.public_url.as_deref().unwrap_or(&origin.base);
@@ -300,7 +338,11 @@ async fn make_link(State(app): State<App>, Extension(origin): Extension<Origin>,
 
 /// The token is in the fragment, so that it reaches no log on its way.
 pub(crate) fn link_url(base: &str, token: &Secret) -> String {
-    format!("{}/sign-in#token={}", base.trim_end_matches('/'), token.expose())
+    format!(
+        "{}/sign-in#token={}",
+        base.trim_end_matches('/'),
+        token.expose()
+    )
 }
 
 #[derive(Deserialize, Default)]
@@ -315,12 +357,19 @@ struct TokenReply {
     token: Secret,
 }
 
-async fn make_token(State(app): State<App>, Extension(credential): Extension<Credential>, headers: HeaderMap, body: Body) -> Answer {
+async fn make_token(
+    State(app): State<App>,
+    Extension(credential): Extension<Credential>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let args: TokenArgs = arguments(&headers, body).await?;
     if args.name.len() > NAME_MAX_BYTES || args.name.chars().any(char::is_control) {
         return Err(CallError::new(
             ErrorCode::Invalid,
-            format!("The name must be a line of at most {NAME_MAX_BYTES} bytes. Choose a shorter one."),
+            format!(
+                "The name must be a line of at most {NAME_MAX_BYTES} bytes. Choose a shorter one."
+            ),
         )
         .into());
     }
@@ -397,7 +446,12 @@ struct RevokeArgs {
     id: String,
 }
 
-async fn revoke(State(app): State<App>, Extension(credential): Extension<Credential>, headers: HeaderMap, body: Body) -> Answer {
+async fn revoke(
+    State(app): State<App>,
+    Extension(credential): Extension<Credential>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let args: RevokeArgs = arguments(&headers, body).await?;
     let core = app.core.clone();
     let now_ms = core.clock.now_ms();
@@ -416,7 +470,11 @@ async fn revoke(State(app): State<App>, Extension(credential): Extension<Credent
 }
 
 /// Ends a sign-in, and after the commit what is open with it.
-fn end(core: &Core, transaction: &crate::store::Transaction<'_>, sign_in: SignIn) -> rusqlite::Result<()> {
+fn end(
+    core: &Core,
+    transaction: &crate::store::Transaction<'_>,
+    sign_in: SignIn,
+) -> rusqlite::Result<()> {
     tables::drop_sign_in(transaction, &sign_in.hash)?;
     let core = core.clone();
     transaction.after_commit(move || core.cuts.cut_sign_in(&sign_in.hash));
@@ -445,8 +503,12 @@ async fn arguments<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Resu
     if value.is_null() {
         value = serde_json::Value::Object(serde_json::Map::new());
     }
-    T::deserialize(value)
-        .map_err(|error| CallError::new(ErrorCode::Invalid, format!("The arguments do not fit: {error}.")))
+    T::deserialize(value).map_err(|error| {
+        CallError::new(
+            ErrorCode::Invalid,
+            format!("The arguments do not fit: {error}."),
+        )
+    })
 }
 
 fn set_cookie(response: &mut Response, origin: &Origin, value: &str, life_s: u64) {

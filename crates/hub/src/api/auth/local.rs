@@ -138,7 +138,10 @@ const OWNER_ONLY: u32 = 0o600;
 
 fn private(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    return std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(OWNER_ONLY));
+    return std::fs::set_permissions(
+        path,
+        std::os::unix::fs::PermissionsExt::from_mode(OWNER_ONLY),
+    );
     #[cfg(not(unix))]
     {
         let _ = path;

@@ -102,13 +102,17 @@ impl Passwords {
         if password.chars().count() < PASSWORD_MIN_CHARS {
             return Err(CallError::new(
                 ErrorCode::Invalid,
-                format!("The password is too short. Choose one of at least {PASSWORD_MIN_CHARS} characters."),
+                format!(
+                    "The password is too short. Choose one of at least {PASSWORD_MIN_CHARS} characters."
+                ),
             ));
         }
         if password.len() > PASSWORD_MAX_BYTES {
             return Err(CallError::new(
                 ErrorCode::TooLarge,
-                format!("The password is longer than {PASSWORD_MAX_BYTES} bytes. Choose a shorter one."),
+                format!(
+                    "The password is longer than {PASSWORD_MAX_BYTES} bytes. Choose a shorter one."
+                ),
             ));
         }
         self.compute(move || digest(&password)).await
@@ -122,7 +126,10 @@ impl Passwords {
         let Ok(Ok(slot)) = slot else {
             return Err(CallError {
                 retry_after_ms: Some(FIRST_WAIT_MS),
-                ..CallError::new(ErrorCode::RateLimited, "Too many people sign in at this moment. Try again in a second.")
+                ..CallError::new(
+                    ErrorCode::RateLimited,
+                    "Too many people sign in at this moment. Try again in a second.",
+                )
             });
         };
         // The slot goes with the work, so that a request that was given up still counts.
@@ -140,7 +147,10 @@ impl Passwords {
         let mut failures = self.lock();
         let Failures { by_address, all } = &mut *failures;
         let own = by_address.entry(address, now_ms);
-        let wait_ms = own.wait_until_ms.max(all.wait_until_ms).saturating_sub(now_ms);
+        let wait_ms = own
+            .wait_until_ms
+            .max(all.wait_until_ms)
+            .saturating_sub(now_ms);
         if wait_ms > 0 {
             return Err(CallError {
                 retry_after_ms: Some(wait_ms),
@@ -181,7 +191,9 @@ impl Count {
     fn fail(&mut self, now_ms: u64, free: u32, longest_ms: u64) {
         self.failures = self.failures.saturating_add(1);
         if let Some(beyond) = self.failures.checked_sub(free) {
-            let wait_ms = FIRST_WAIT_MS.saturating_mul(1 << beyond.min(20)).min(longest_ms);
+            let wait_ms = FIRST_WAIT_MS
+                .saturating_mul(1 << beyond.min(20))
+                .min(longest_ms);
             self.wait_until_ms = now_ms.saturating_add(wait_ms);
         }
     }

@@ -93,7 +93,12 @@ pub(super) fn person(connection: &Connection, id: &PersonId) -> rusqlite::Result
         .optional()
 }
 
-pub(super) fn add_person(connection: &Connection, id: &PersonId, name: &str, now_ms: u64) -> rusqlite::Result<()> {
+pub(super) fn add_person(
+    connection: &Connection,
+    id: &PersonId,
+    name: &str,
+    now_ms: u64,
+) -> rusqlite::Result<()> {
     connection
         .execute(
             "INSERT INTO person (id, name, created_ms) VALUES (?1, ?2, ?3)",
@@ -102,9 +107,16 @@ pub(super) fn add_person(connection: &Connection, id: &PersonId, name: &str, now
         .map(drop)
 }
 
-pub(super) fn set_password(connection: &Connection, id: &PersonId, hash: &str) -> rusqlite::Result<()> {
+pub(super) fn set_password(
+    connection: &Connection,
+    id: &PersonId,
+    hash: &str,
+) -> rusqlite::Result<()> {
     connection
-        .execute("UPDATE person SET password = ?2 WHERE id = ?1", params![id.as_str(), hash])
+        .execute(
+            "UPDATE person SET password = ?2 WHERE id = ?1",
+            params![id.as_str(), hash],
+        )
         .map(drop)
 }
 
@@ -124,18 +136,27 @@ pub(super) fn add_link(
 }
 
 /// Takes a link away and tells whose it was.
-pub(super) fn use_link(connection: &Connection, hash: &str, now_ms: u64) -> rusqlite::Result<Option<PersonId>> {
+pub(super) fn use_link(
+    connection: &Connection,
+    hash: &str,
+    now_ms: u64,
+) -> rusqlite::Result<Option<PersonId>> {
     let used = connection
         .prepare_cached("DELETE FROM sign_in_link WHERE hash = ?1 RETURNING person, expires_ms")?
         .query_row([hash], |row| Ok((read_id(row, 0)?, row.get::<_, u64>(1)?)))
         .optional()?;
-    Ok(used.filter(|(_, expires_ms)| now_ms < *expires_ms).map(|(person, _)| person))
+    Ok(used
+        .filter(|(_, expires_ms)| now_ms < *expires_ms)
+        .map(|(person, _)| person))
 }
 
 /// Takes away the links of earlier processes and those that are past their time.
 pub(super) fn drop_old_links(connection: &Connection, now_ms: u64) -> rusqlite::Result<()> {
     connection
-        .execute("DELETE FROM sign_in_link WHERE process_bound OR expires_ms <= ?1", [now_ms])
+        .execute(
+            "DELETE FROM sign_in_link WHERE process_bound OR expires_ms <= ?1",
+            [now_ms],
+        )
         .map(drop)
 }
 
@@ -171,22 +192,32 @@ pub(super) fn sign_in(connection: &Connection, hash: &str) -> rusqlite::Result<O
         .optional()
 }
 
-pub(super) fn sign_ins(connection: &Connection, person: &PersonId) -> rusqlite::Result<Vec<SignIn>> {
+pub(super) fn sign_ins(
+    connection: &Connection,
+    person: &PersonId,
+) -> rusqlite::Result<Vec<SignIn>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM sign_in WHERE person = ?1 ORDER BY used_ms DESC, id DESC"))?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM sign_in WHERE person = ?1 ORDER BY used_ms DESC, id DESC"
+        ))?
         .query_map([person.as_str()], read_sign_in)?
         .collect()
 }
 
 pub(super) fn used(connection: &Connection, hash: &str, now_ms: u64) -> rusqlite::Result<()> {
     connection
-        .execute("UPDATE sign_in SET used_ms = ?2 WHERE hash = ?1", params![hash, now_ms])
+        .execute(
+            "UPDATE sign_in SET used_ms = ?2 WHERE hash = ?1",
+            params![hash, now_ms],
+        )
         .map(drop)
 }
 
 /// Ends a sign-in.
 pub(super) fn drop_sign_in(connection: &Connection, hash: &str) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM sign_in WHERE hash = ?1", [hash]).map(drop)
+    connection
+        .execute("DELETE FROM sign_in WHERE hash = ?1", [hash])
+        .map(drop)
 }
 
 const COLUMNS: &str = "hash, id, person, kind, name, created_ms, used_ms";
@@ -197,7 +228,8 @@ fn read_sign_in(row: &Row<'_>) -> rusqlite::Result<SignIn> {
         hash: row.get(0)?,
         id: row.get(1)?,
         person: read_id(row, 2)?,
-        kind: Kind::read(&kind).ok_or_else(|| unreadable(3, format!("the kind {kind:?}").into()))?,
+        kind: Kind::read(&kind)
+            .ok_or_else(|| unreadable(3, format!("the kind {kind:?}").into()))?,
         name: row.get(4)?,
         created_ms: row.get(5)?,
         used_ms: row.get(6)?,
@@ -213,7 +245,8 @@ fn read_person(row: &Row<'_>) -> rusqlite::Result<Person> {
 }
 
 fn read_id(row: &Row<'_>, column: usize) -> rusqlite::Result<PersonId> {
-    PersonId::parse(&row.get::<_, String>(column)?).map_err(|error| unreadable(column, error.into()))
+    PersonId::parse(&row.get::<_, String>(column)?)
+        .map_err(|error| unreadable(column, error.into()))
 }
 
 fn unreadable(column: usize, error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
