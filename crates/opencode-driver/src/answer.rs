@@ -21,7 +21,10 @@ const TITLE_MAX_CHARS: usize = 200;
 /// A complete answer from a turn's messages. Summaries that opencode makes for itself are not part of it.
 pub(crate) fn full_message(messages: &[wire::Message]) -> FullMessage {
     let answers = || messages.iter().filter(|message| message.info.is_assistant() && !message.info.summary);
-    let mut full = FullMessage { model: answers().next_back().and_then(|message| message.info.model()).map(|model| model.to_string()), ..FullMessage::default() };
+    let mut full = FullMessage {
+        model: answers().next_back().and_then(|message| message.info.model()).map(|model| model.to_string()),
+        ..FullMessage::default()
+    };
     let mut usage = Usage::default();
     for message in messages.iter().filter(|message| message.info.is_assistant()) {
         let tokens = &message.info.tokens;
@@ -48,7 +51,8 @@ pub(crate) fn finished(messages: &[wire::Message]) -> Option<TurnEnd> {
 
 /// A person has said no, and the turn ended with that.
 fn was_turned_down(message: &wire::Message) -> bool {
-    let says_no = |part: &wire::Part| matches!(&part.body, wire::PartBody::Tool { state, .. } if state.was_turned_down());
+    let says_no =
+        |part: &wire::Part| matches!(&part.body, wire::PartBody::Tool { state, .. } if state.was_turned_down());
     message.info.is_completed() && message.info.error.is_none() && message.parts.iter().any(says_no)
 }
 
@@ -100,7 +104,8 @@ fn is_over(state: &wire::ToolState) -> bool {
 
 /// One line that says what a call is about, while the tool has not given one itself.
 fn title(input: &Value) -> Option<String> {
-    let telling = TELLING_ARGUMENTS.iter().find_map(|name| input.get(name)?.as_str().filter(|text| !text.trim().is_empty()))?;
+    let telling =
+        TELLING_ARGUMENTS.iter().find_map(|name| input.get(name)?.as_str().filter(|text| !text.trim().is_empty()))?;
     Some(telling.trim().lines().next().unwrap_or_default().chars().take(TITLE_MAX_CHARS).collect())
 }
 
@@ -134,7 +139,10 @@ pub(crate) fn fitted(mut full: FullMessage) -> FullMessage {
         is_cut = true;
     }
     if is_cut {
-        let text = format!("This answer was longer than {} MiB; parts of it were left out.", FULL_MESSAGE_MAX_BYTES / (1024 * 1024));
+        let text = format!(
+            "This answer was longer than {} MiB; parts of it were left out.",
+            FULL_MESSAGE_MAX_BYTES / (1024 * 1024)
+        );
         full.parts.push(Part { id: "cut".to_owned(), body: PartBody::Notice { text } });
     }
     full
@@ -169,7 +177,11 @@ fn spare_text(body: &mut PartBody, share: usize) {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts and prices are small and not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and prices are small and not negative"
+)]
 fn whole(number: f64) -> u64 {
     number.max(0.0).round() as u64
 }
@@ -189,7 +201,10 @@ mod tests {
     #[test]
     fn an_answer_over_the_limit_is_cut_and_says_so() {
         let text = |id: &str, text: String| Part { id: id.to_owned(), body: PartBody::Text { text } };
-        let full = fitted(FullMessage { parts: vec![text("a", "x".repeat(FULL_MESSAGE_MAX_BYTES)), text("b", "whole".to_owned())], ..FullMessage::default() });
+        let full = fitted(FullMessage {
+            parts: vec![text("a", "x".repeat(FULL_MESSAGE_MAX_BYTES)), text("b", "whole".to_owned())],
+            ..FullMessage::default()
+        });
         assert!(size(&full) <= FULL_MESSAGE_MAX_BYTES);
         assert!(matches!(&full.parts[2].body, PartBody::Notice { text } if text.contains("left out")));
         let PartBody::Text { text } = &full.parts[1].body else { panic!() };

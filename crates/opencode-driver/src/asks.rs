@@ -42,7 +42,8 @@ pub(crate) struct Settled {
 impl Asks {
     pub(crate) fn of_permission(ask: PermissionAsk) -> AskBody {
         let detail = if ask.metadata.is_null() { String::new() } else { ask.metadata.to_string() };
-        let whole = AskBody::Permission { permission: ask.permission, patterns: ask.patterns, detail, always: ask.always };
+        let whole =
+            AskBody::Permission { permission: ask.permission, patterns: ask.patterns, detail, always: ask.always };
         within_limit(whole)
     }
 
@@ -50,7 +51,11 @@ impl Asks {
         let questions = ask.questions.into_iter().map(|asked| Question {
             header: asked.header,
             question: asked.question,
-            options: asked.options.into_iter().map(|option| QuestionOption { label: option.label, description: option.description }).collect(),
+            options: asked
+                .options
+                .into_iter()
+                .map(|option| QuestionOption { label: option.label, description: option.description })
+                .collect(),
             multiple: asked.multiple,
             custom: asked.custom.unwrap_or(true),
         });
@@ -72,7 +77,10 @@ impl Asks {
             AskBody::Permission { .. } | AskBody::Unknown => 0,
         };
         let is_question = matches!(body, AskBody::Question { .. });
-        self.open.insert(id.to_owned(), OpenAsk { turn_id: turn_id.clone(), is_question, question_count, is_being_answered: false });
+        self.open.insert(
+            id.to_owned(),
+            OpenAsk { turn_id: turn_id.clone(), is_question, question_count, is_being_answered: false },
+        );
         Some(DriverEvent::AskOpened { turn_id: turn_id.clone(), agent_ask_id: id.to_owned(), body })
     }
 
@@ -115,10 +123,16 @@ impl OpenAsk {
         match (answer, self.is_question) {
             (AskAnswer::Once, false) => Ok(Reply::Once),
             (AskAnswer::Always, false) => Ok(Reply::Always),
-            (AskAnswer::Reject { message }, false) => Ok(Reply::Reject { message: message.filter(|message| !message.trim().is_empty()) }),
+            (AskAnswer::Reject { message }, false) => {
+                Ok(Reply::Reject { message: message.filter(|message| !message.trim().is_empty()) })
+            }
             (AskAnswer::Unknown, false) => Ok(Reply::Reject { message: None }),
-            (AskAnswer::Answers { answers }, true) if answers.len() == self.question_count => Ok(Reply::Answers(answers)),
-            (AskAnswer::Answers { answers }, true) => wrong(&format!("{} answers to {} questions", answers.len(), self.question_count)),
+            (AskAnswer::Answers { answers }, true) if answers.len() == self.question_count => {
+                Ok(Reply::Answers(answers))
+            }
+            (AskAnswer::Answers { answers }, true) => {
+                wrong(&format!("{} answers to {} questions", answers.len(), self.question_count))
+            }
             (AskAnswer::Reject { .. } | AskAnswer::Unknown, true) => Ok(Reply::Dismiss),
             (AskAnswer::Once | AskAnswer::Always, true) => wrong("a question is answered in words"),
             (AskAnswer::Answers { .. }, false) => wrong("a permission is allowed or denied"),
@@ -150,7 +164,15 @@ fn within_limit(body: AskBody) -> AskBody {
                     .map(|question| Question {
                         header: cut(&question.header, 8),
                         question: cut(&question.question, 2),
-                        options: question.options.into_iter().take(4).map(|option| QuestionOption { label: option.label.chars().take(64).collect(), description: String::new() }).collect(),
+                        options: question
+                            .options
+                            .into_iter()
+                            .take(4)
+                            .map(|option| QuestionOption {
+                                label: option.label.chars().take(64).collect(),
+                                description: String::new(),
+                            })
+                            .collect(),
                         ..question
                     })
                     .collect(),
@@ -171,7 +193,12 @@ mod tests {
     }
 
     fn permission(text: &str) -> AskBody {
-        AskBody::Permission { permission: "bash".to_owned(), patterns: vec![text.to_owned()], detail: text.to_owned(), always: Vec::new() }
+        AskBody::Permission {
+            permission: "bash".to_owned(),
+            patterns: vec![text.to_owned()],
+            detail: text.to_owned(),
+            always: Vec::new(),
+        }
     }
 
     #[test]
@@ -188,8 +215,17 @@ mod tests {
     fn an_answer_must_fit_what_was_asked() {
         let mut asks = Asks::default();
         asks.opened(&turn(), "per_1", permission("ls"));
-        assert!(matches!(asks.answering("per_1", AskAnswer::Answers { answers: Vec::new() }), Err(DriverError::WrongAnswer { .. })));
-        let question = Question { question: "?".to_owned(), header: String::new(), options: Vec::new(), multiple: false, custom: true };
+        assert!(matches!(
+            asks.answering("per_1", AskAnswer::Answers { answers: Vec::new() }),
+            Err(DriverError::WrongAnswer { .. })
+        ));
+        let question = Question {
+            question: "?".to_owned(),
+            header: String::new(),
+            options: Vec::new(),
+            multiple: false,
+            custom: true,
+        };
         asks.opened(&turn(), "que_1", AskBody::Question { questions: vec![question] });
         for wrong in [AskAnswer::Once, AskAnswer::Answers { answers: Vec::new() }] {
             assert!(matches!(asks.answering("que_1", wrong), Err(DriverError::WrongAnswer { .. })));
@@ -201,7 +237,13 @@ mod tests {
     fn an_ask_over_the_limit_is_cut() {
         let size = |body: &AskBody| serde_json::to_vec(body).unwrap().len();
         assert!(size(&within_limit(permission(&"\u{1}".repeat(ASK_MAX_BYTES)))) <= ASK_MAX_BYTES);
-        let question = Question { question: "\u{1}".repeat(ASK_MAX_BYTES), header: "h".repeat(9_000), options: Vec::new(), multiple: false, custom: true };
+        let question = Question {
+            question: "\u{1}".repeat(ASK_MAX_BYTES),
+            header: "h".repeat(9_000),
+            options: Vec::new(),
+            multiple: false,
+            custom: true,
+        };
         let body = within_limit(AskBody::Question { questions: vec![question; 5] });
         assert!(size(&body) <= ASK_MAX_BYTES);
     }

@@ -202,7 +202,9 @@ impl DriverError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NeverReady { .. } | Self::Gone { .. } | Self::TimedOut { .. } | Self::Busy | Self::Machine { .. } => true,
+            Self::NeverReady { .. } | Self::Gone { .. } | Self::TimedOut { .. } | Self::Busy | Self::Machine { .. } => {
+                true
+            }
             Self::Missing { .. }
             | Self::WrongVersion { .. }
             | Self::Directory { .. }

@@ -50,9 +50,15 @@ impl Server {
         connector.set_nodelay(true);
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", password.expose()));
         // Base 64 is always a valid header value.
-        let mut authorization = HeaderValue::from_str(&format!("Basic {credentials}")).unwrap_or(HeaderValue::from_static(""));
+        let mut authorization =
+            HeaderValue::from_str(&format!("Basic {credentials}")).unwrap_or(HeaderValue::from_static(""));
         authorization.set_sensitive(true);
-        Self { client: Client::builder(TokioExecutor::new()).build(connector), address: format!("http://127.0.0.1:{port}"), authorization, limit }
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            address: format!("http://127.0.0.1:{port}"),
+            authorization,
+            limit,
+        }
     }
 
     /// The same server with another limit for each request.
@@ -61,7 +67,13 @@ impl Server {
     }
 
     /// Sends a request and reads the answer to its end.
-    pub(crate) async fn send(&self, operation: &'static str, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, DriverError> {
+    pub(crate) async fn send(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, DriverError> {
         let exchange = async {
             let response = self.request(operation, method, path, body).await?;
             let status = response.status();
@@ -102,7 +114,10 @@ impl Server {
             .header(CONTENT_TYPE, "application/json")
             .body(body.map(|body| Full::from(body.to_string())).unwrap_or_default())
             .map_err(|error| DriverError::Malformed { operation, detail: error.to_string() })?;
-        self.client.request(request).await.map_err(|error| DriverError::Gone { reason: format!("{operation}: {}", causes(&error)) })
+        self.client
+            .request(request)
+            .await
+            .map_err(|error| DriverError::Gone { reason: format!("{operation}: {}", causes(&error)) })
     }
 }
 
@@ -130,7 +145,8 @@ impl Answer {
     /// The answer's JSON, unless it is a refusal.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T, DriverError> {
         let answer = self.success()?;
-        serde_json::from_slice(&answer.body).map_err(|error| DriverError::Malformed { operation: answer.operation, detail: error.to_string() })
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| DriverError::Malformed { operation: answer.operation, detail: error.to_string() })
     }
 }
 

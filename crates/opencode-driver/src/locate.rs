@@ -59,7 +59,11 @@ pub async fn locate(config: &LocateConfig) -> Result<OpencodeBinary, DriverError
     if config.search_path && config.explicit.is_none() {
         looked_in.push("the PATH".to_owned());
     }
-    Err(refused.unwrap_or_else(|| DriverError::Missing { program: "opencode".to_owned(), looked_in, advice: advice(config) }))
+    Err(refused.unwrap_or_else(|| DriverError::Missing {
+        program: "opencode".to_owned(),
+        looked_in,
+        advice: advice(config),
+    }))
 }
 
 fn candidates(config: &LocateConfig) -> Vec<PathBuf> {
@@ -68,7 +72,10 @@ fn candidates(config: &LocateConfig) -> Vec<PathBuf> {
     }
     let pinned = config.pinned.iter().flat_map(|directory| pinned_programs(directory));
     let on_path = config.search_path.then(|| env::var_os("PATH")).flatten();
-    let on_path = on_path.iter().flat_map(|path| env::split_paths(path).map(|directory| directory.join(program_name()))).filter(|path| path.is_file());
+    let on_path = on_path
+        .iter()
+        .flat_map(|path| env::split_paths(path).map(|directory| directory.join(program_name())))
+        .filter(|path| path.is_file());
     pinned.chain(on_path).collect()
 }
 
@@ -86,9 +93,16 @@ fn pinned_programs(directory: &Path) -> Vec<PathBuf> {
     // The plain build needs AVX2; a machine without it has the baseline one.
     let plain = if has_avx2() { ["", "-baseline"] } else { ["-baseline", ""] };
     let libraries = if cfg!(target_env = "musl") { ["-musl", ""] } else { ["", "-musl"] };
-    let variants = libraries.into_iter().flat_map(|library| plain.into_iter().map(move |build| format!("{build}{library}")));
+    let variants =
+        libraries.into_iter().flat_map(|library| plain.into_iter().map(move |build| format!("{build}{library}")));
     variants
-        .map(|variant| directory.join("node_modules").join(format!("opencode-{system}-{machine}{variant}")).join("bin").join(program_name()))
+        .map(|variant| {
+            directory
+                .join("node_modules")
+                .join(format!("opencode-{system}-{machine}{variant}"))
+                .join("bin")
+                .join(program_name())
+        })
         .collect()
 }
 
@@ -109,12 +123,20 @@ async fn check(path: &Path) -> Result<String, DriverError> {
         path: path.display().to_string(),
         found,
         accepted: ACCEPTED_VERSIONS.to_owned(),
-        advice: format!("Install opencode {PINNED_VERSION} (npm install -g opencode-ai@{PINNED_VERSION}), or name another program by ORCHESTRATOR_OPENCODE."),
+        advice: format!(
+            "Install opencode {PINNED_VERSION} (npm install -g opencode-ai@{PINNED_VERSION}), or name another program by ORCHESTRATOR_OPENCODE."
+        ),
     };
-    let run = Command::new(path).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).output();
+    let run =
+        Command::new(path).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).output();
     let output = match tokio::time::timeout(VERSION_TIMEOUT, run).await {
         Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Err(DriverError::Machine { what: format!("{} could not be run", path.display()), reason: error.to_string() }),
+        Ok(Err(error)) => {
+            return Err(DriverError::Machine {
+                what: format!("{} could not be run", path.display()),
+                reason: error.to_string(),
+            });
+        }
         Err(_) => return Err(wrong(format!("unknown: it did not say within {} s", VERSION_TIMEOUT.as_secs()))),
     };
     let said: String = String::from_utf8_lossy(&output.stdout).trim().chars().take(QUOTE_MAX_CHARS).collect();
@@ -127,7 +149,9 @@ async fn check(path: &Path) -> Result<String, DriverError> {
 fn advice(config: &LocateConfig) -> String {
     match (&config.explicit, &config.pinned) {
         (Some(_), _) => "Correct the path, or leave it out to use the one that this product installs.".to_owned(),
-        (None, Some(directory)) => format!("Run ./start, which installs it, or `npm ci --ignore-scripts` in {}.", directory.display()),
+        (None, Some(directory)) => {
+            format!("Run ./start, which installs it, or `npm ci --ignore-scripts` in {}.", directory.display())
+        }
         (None, None) => format!("Install it with `npm install -g opencode-ai@{PINNED_VERSION}`."),
     }
 }

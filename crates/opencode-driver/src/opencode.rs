@@ -52,7 +52,8 @@ impl OpencodeConfig {
     /// The usual settings, with this program as the supervisor (`<this program> supervise`).
     #[must_use]
     pub fn new(locate: LocateConfig, state_dir: impl Into<PathBuf>) -> Self {
-        let this_program = std::env::current_exe().map_or_else(|_| OsString::from("orchestrator"), PathBuf::into_os_string);
+        let this_program =
+            std::env::current_exe().map_or_else(|_| OsString::from("orchestrator"), PathBuf::into_os_string);
         Self {
             locate,
             state_dir: state_dir.into(),
@@ -96,7 +97,12 @@ impl Opencode {
         }
     }
 
-    async fn launch_as(&self, hosting: Hosting, binary: &OpencodeBinary, spec: &SessionSpec) -> Result<(Running, Api), DriverError> {
+    async fn launch_as(
+        &self,
+        hosting: Hosting,
+        binary: &OpencodeBinary,
+        spec: &SessionSpec,
+    ) -> Result<(Running, Api), DriverError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -107,20 +113,32 @@ impl Opencode {
         }
     }
 
-    async fn try_port(&self, hosting: Hosting, binary: &OpencodeBinary, spec: &SessionSpec) -> Result<(Running, Api), DriverError> {
+    async fn try_port(
+        &self,
+        hosting: Hosting,
+        binary: &OpencodeBinary,
+        spec: &SessionSpec,
+    ) -> Result<(Running, Api), DriverError> {
         let port = free_port()?;
         let password = password()?;
         let sessions = self.config.state_dir.join("sessions");
         std::fs::create_dir_all(&sessions).map_err(|error| machine(&sessions, &error))?;
         let database = absolute(&sessions)?.join(format!("{}.db", spec.chat_session_id));
         let lean = if self.config.lean { Some(absolute(&self.config.state_dir)?.join("lean")) } else { None };
-        let setting = Setting { port, password: &password, database: &database, config: &self.config.config, lean: lean.as_deref() };
+        let setting = Setting {
+            port,
+            password: &password,
+            database: &database,
+            config: &self.config.config,
+            lean: lean.as_deref(),
+        };
         let running = launch(Launch {
             supervisor: &self.config.supervisor,
             program: &binary.path,
             hosting,
             arguments: hosting.arguments(&setting),
-            environment: environment(&setting, std::env::vars_os()).map_err(|error| machine(&self.config.state_dir, &error))?,
+            environment: environment(&setting, std::env::vars_os())
+                .map_err(|error| machine(&self.config.state_dir, &error))?,
             directory: Path::new(&spec.directory),
             ready_limit: self.config.ready_limit,
         })
@@ -133,12 +151,17 @@ impl Opencode {
 impl Driver for Opencode {
     async fn check(&self) -> Result<DriverInfo, DriverError> {
         let binary = self.binary().await?;
-        Ok(DriverInfo { program: "opencode".to_owned(), version: binary.version.clone(), path: Some(binary.path.clone()) })
+        Ok(DriverInfo {
+            program: "opencode".to_owned(),
+            version: binary.version.clone(),
+            path: Some(binary.path.clone()),
+        })
     }
 
     async fn start(&self, spec: SessionSpec, events: mpsc::Sender<DriverEvent>) -> Result<StartedSession, DriverError> {
         let directory = std::fs::metadata(&spec.directory).map_err(|error| error.to_string());
-        let directory = directory.and_then(|found| if found.is_dir() { Ok(()) } else { Err("it is not a directory".to_owned()) });
+        let directory =
+            directory.and_then(|found| if found.is_dir() { Ok(()) } else { Err("it is not a directory".to_owned()) });
         directory.map_err(|reason| DriverError::Directory { directory: spec.directory.clone(), reason })?;
         let binary = self.binary().await?;
         let (running, api) = self.launch(binary, &spec).await?;
@@ -211,12 +234,16 @@ fn wrong_version(binary: &OpencodeBinary, found: String) -> DriverError {
 
 fn free_port() -> Result<u16, DriverError> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(|error| DriverError::Machine { what: "no free port on loopback".to_owned(), reason: error.to_string() })
+    port.map(|address| address.port()).map_err(|error| DriverError::Machine {
+        what: "no free port on loopback".to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn password() -> Result<Secret, DriverError> {
     let mut entropy = [0; 32];
-    getrandom::fill(&mut entropy).map_err(|error| DriverError::Machine { what: "no random bytes".to_owned(), reason: error.to_string() })?;
+    getrandom::fill(&mut entropy)
+        .map_err(|error| DriverError::Machine { what: "no random bytes".to_owned(), reason: error.to_string() })?;
     Ok(Secret::generate("ocp", entropy))
 }
 

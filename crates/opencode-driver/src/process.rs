@@ -54,8 +54,12 @@ pub(crate) struct Running {
 pub(crate) async fn launch(launch: Launch<'_>) -> Result<Running, DriverError> {
     let mut child = spawn(&launch)?;
     let stderr = Arc::new(Mutex::new(VecDeque::new()));
-    let (Some(mut stdin), Some(stdout), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
-        return Err(DriverError::Machine { what: "opencode could not be started".to_owned(), reason: "it has no standard streams".to_owned() });
+    let (Some(mut stdin), Some(stdout), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(DriverError::Machine {
+            what: "opencode could not be started".to_owned(),
+            reason: "it has no standard streams".to_owned(),
+        });
     };
     let errors = tokio::spawn(keep_last_words(errors, Arc::clone(&stderr)));
     if let Some(greeting) = launch.hosting.greeting() {
@@ -129,7 +133,8 @@ impl Drop for Running {
 
 fn spawn(launch: &Launch<'_>) -> Result<Child, DriverError> {
     let failed = |reason: String| DriverError::Machine { what: "opencode could not be started".to_owned(), reason };
-    let (supervisor, arguments) = launch.supervisor.split_first().ok_or_else(|| failed("there is no supervisor".to_owned()))?;
+    let (supervisor, arguments) =
+        launch.supervisor.split_first().ok_or_else(|| failed("there is no supervisor".to_owned()))?;
     let mut command = Command::new(supervisor);
     command
         .args(arguments)
@@ -234,6 +239,9 @@ mod tests {
 
     #[test]
     fn last_words_come_without_colours_and_empty_lines() {
-        assert_eq!(plain("\u{1b}[91m\u{1b}[1mError: \u{1b}[0mUnexpected error\n\n  ServeError\u{7}\r\n"), "Error: Unexpected error; ServeError");
+        assert_eq!(
+            plain("\u{1b}[91m\u{1b}[1mError: \u{1b}[0mUnexpected error\n\n  ServeError\u{7}\r\n"),
+            "Error: Unexpected error; ServeError"
+        );
     }
 }

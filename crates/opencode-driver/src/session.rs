@@ -79,7 +79,16 @@ impl OpencodeProcess {
     ) -> Self {
         let tracker = Mutex::new(Tracker::new(session.clone()));
         let is_untouched = AtomicBool::new(is_untouched);
-        let shared = Arc::new(Shared { api, session, defaults, running, tracker, is_untouched, stop: CancellationToken::new(), look_now: Notify::new() });
+        let shared = Arc::new(Shared {
+            api,
+            session,
+            defaults,
+            running,
+            tracker,
+            is_untouched,
+            stop: CancellationToken::new(),
+            look_now: Notify::new(),
+        });
         tokio::spawn(Reader::new(Arc::clone(&shared), stream, events).run());
         Self { shared }
     }
@@ -117,7 +126,8 @@ impl AgentProcess for OpencodeProcess {
             return Ok(TurnRecall::Absent);
         }
         let messages = shared.api.turn_messages(&shared.session, turn_id).await?;
-        Ok(finished(&messages).map_or_else(|| TurnRecall::Unfinished(fitted(full_message(&messages))), TurnRecall::Finished))
+        Ok(finished(&messages)
+            .map_or_else(|| TurnRecall::Unfinished(fitted(full_message(&messages))), TurnRecall::Finished))
     }
 
     async fn abort(&self, turn_id: &TurnId) -> Result<(), DriverError> {
@@ -172,7 +182,10 @@ impl Shared {
             self.look_now.notify_one();
             return Ok(());
         }
-        let handed = self.api.prompt(&self.session, turn_id, text, self.defaults.model.as_ref(), self.defaults.agent.as_deref()).await;
+        let handed = self
+            .api
+            .prompt(&self.session, turn_id, text, self.defaults.model.as_ref(), self.defaults.agent.as_deref())
+            .await;
         match handed {
             Err(error) if error.leaves_prompt_in_doubt() => match self.api.has_prompt(&self.session, turn_id).await {
                 Ok(true) => Ok(()),
@@ -206,14 +219,18 @@ impl EventStream {
         const OPERATION: &str = "waiting for its first event";
         let body = api.events().await?;
         let mut stream = Self { body, decoder: SseDecoder::default(), started: Vec::new() };
-        let first = tokio::time::timeout(limit, stream.next()).await.map_err(|_| DriverError::TimedOut { operation: OPERATION })?;
+        let first = tokio::time::timeout(limit, stream.next())
+            .await
+            .map_err(|_| DriverError::TimedOut { operation: OPERATION })?;
         match first {
             Ok(items) => {
                 stream.started = items;
                 Ok(stream)
             }
             Err(StreamEnd::Lost(detail)) => Err(DriverError::Malformed { operation: OPERATION, detail }),
-            Err(StreamEnd::Endless) => Err(DriverError::Malformed { operation: OPERATION, detail: "a line without an end".to_owned() }),
+            Err(StreamEnd::Endless) => {
+                Err(DriverError::Malformed { operation: OPERATION, detail: "a line without an end".to_owned() })
+            }
         }
     }
 
@@ -412,7 +429,9 @@ impl Reader {
         let over = match messages {
             Ok(messages) => shared.tracker().look(is_busy, &messages),
             // It is there but its answer can't be had: what was streamed of it has to do.
-            Err(DriverError::Malformed { detail, .. }) => Some(shared.tracker().give_up(&format!("The complete answer could not be read from opencode: {detail}"))),
+            Err(DriverError::Malformed { detail, .. }) => Some(
+                shared.tracker().give_up(&format!("The complete answer could not be read from opencode: {detail}")),
+            ),
             Err(error) => return self.silence(error),
         };
         self.silent_looks = 0;
@@ -450,9 +469,9 @@ impl Reader {
                 self.lost_since = None;
                 self.repair().await
             }
-            Err(error) if self.lost_since.is_some_and(|since| since.elapsed() >= RECONNECT_LIMIT) => {
-                Err(End::Broken(format!("opencode's event stream could not be opened again, and it was stopped: {error}")))
-            }
+            Err(error) if self.lost_since.is_some_and(|since| since.elapsed() >= RECONNECT_LIMIT) => Err(End::Broken(
+                format!("opencode's event stream could not be opened again, and it was stopped: {error}"),
+            )),
             Err(_) => {
                 self.reconnect_at = Instant::now() + self.reconnect_wait;
                 self.reconnect_wait = (self.reconnect_wait * 2).min(RECONNECT_MAX);
@@ -516,6 +535,10 @@ impl Reader {
 
     fn with_last_words(&self, reason: String) -> String {
         let last_words = self.shared.running.last_words();
-        crate::answer::reason(&if last_words.is_empty() { reason } else { format!("{reason}; its last words: {last_words}") })
+        crate::answer::reason(&if last_words.is_empty() {
+            reason
+        } else {
+            format!("{reason}; its last words: {last_words}")
+        })
     }
 }

@@ -40,8 +40,10 @@ const EVENTS_WAITING: usize = 8;
 const COPY_BYTES: usize = 16 * 1024;
 
 enum Event {
-    /// The agent has stopped or died, or somebody told the supervisor to end.
-    End,
+    /// The agent has stopped or died: the program's standard input is closed.
+    Eof,
+    /// Somebody told the supervisor to end.
+    Signal,
     /// The program has ended, with the code that the supervisor ends with.
     Exited(u8),
 }
@@ -80,7 +82,8 @@ fn supervise(mut child: Child, marker: &str) -> u8 {
 
     let code = match received.recv() {
         Ok(Event::Exited(code)) => code,
-        Ok(Event::End) | Err(_) => take_down(&received, group),
+        Ok(Event::Eof) => exit_within(&received, EOF_GRACE).unwrap_or_else(|| take_down(&received, group)),
+        Ok(Event::Signal) | Err(_) => take_down(&received, group),
     };
     if !tree::sweep(marker, SWEEP_LIMIT) {
         complain("some processes that opencode started could not be ended");
@@ -88,11 +91,8 @@ fn supervise(mut child: Child, marker: &str) -> u8 {
     code
 }
 
-/// Ends the program: by the end of its input, which has come already, then by signals.
+/// Ends the program by signals.
 fn take_down(received: &Receiver<Event>, group: u32) -> u8 {
-    if let Some(code) = exit_within(received, EOF_GRACE) {
-        return code;
-    }
     tree::signal_group(group, tree::Signal::Terminate);
     if let Some(code) = exit_within(received, TERM_GRACE) {
         return code;
@@ -106,7 +106,7 @@ fn exit_within(received: &Receiver<Event>, limit: Duration) -> Option<u8> {
     loop {
         match received.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Event::Exited(code)) => return Some(code),
-            Ok(Event::End) => {}
+            Ok(Event::Eof | Event::Signal) => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
         }
     }
@@ -128,7 +128,7 @@ fn pass_stdin_on(mut to: ChildStdin, events: SyncSender<Event>) {
             }
         }
         drop(to);
-        let _ = events.send(Event::End);
+        let _ = events.send(Event::Eof);
     });
 }
 
@@ -159,7 +159,7 @@ fn end_on_signals(events: SyncSender<Event>) {
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]) else { return };
     thread::spawn(move || {
         for _ in signals.forever() {
-            if events.send(Event::End).is_err() {
+            if events.send(Event::Signal).is_err() {
                 break;
             }
         }

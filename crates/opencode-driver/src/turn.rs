@@ -14,7 +14,9 @@ use protocol::wire::{ChunkOp, DeltaKind, FullMessage, Part, PartBody, PartId, To
 use crate::answer::{fitted, full_message, reason, tool_call};
 use crate::asks::{Asks, Settled};
 use crate::output::{Growth, RunningOutput};
-use crate::wire::{self, Event, PartBody as Body, PermissionAsk, Prose, QuestionAsk, Reply, Status, is_turn_message, message_id};
+use crate::wire::{
+    self, Event, PartBody as Body, PermissionAsk, Prose, QuestionAsk, Reply, Status, is_turn_message, message_id,
+};
 
 /// How long after a failure opencode is asked whether the turn is over: some failures have no idle event.
 pub(crate) const LOOK_AFTER_FAILURE: Duration = Duration::from_millis(250);
@@ -143,14 +145,22 @@ impl Tracker {
     /// Takes an event.
     pub(crate) fn take(&mut self, event: Event) -> Told {
         match event {
-            Event::PermissionAsked(ask) => self.asked(&ask.id.clone(), Asks::of_permission(ask), Reply::Reject { message: None }),
+            Event::PermissionAsked(ask) => {
+                self.asked(&ask.id.clone(), Asks::of_permission(ask), Reply::Reject { message: None })
+            }
             Event::QuestionAsked(ask) => self.asked(&ask.id.clone(), Asks::of_question(ask), Reply::Dismiss),
             Event::AskSettled { id } => Told::events(self.asks.settled_elsewhere(&id).into_iter().collect()),
-            Event::Failed { session, error } if session.as_ref().is_none_or(|session| *session == self.session) => self.failed(&error),
+            Event::Failed { session, error } if session.as_ref().is_none_or(|session| *session == self.session) => {
+                self.failed(&error)
+            }
             Event::Status { session, status } if session == self.session => self.status(&status),
             Event::Message(info) if info.session_id == self.session => self.message(&info),
-            Event::Part(part) if part.session_id == self.session => self.turn.as_mut().map(|turn| turn.part(&part)).unwrap_or_default(),
-            Event::Delta { part, delta } => self.turn.as_mut().map(|turn| turn.delta(&part, &delta)).unwrap_or_default(),
+            Event::Part(part) if part.session_id == self.session => {
+                self.turn.as_mut().map(|turn| turn.part(&part)).unwrap_or_default()
+            }
+            Event::Delta { part, delta } => {
+                self.turn.as_mut().map(|turn| turn.delta(&part, &delta)).unwrap_or_default()
+            }
             // What sub-agents say shows in the card of the tool that called them.
             Event::Failed { .. } | Event::Status { .. } | Event::Message(_) | Event::Part(_) => Told::default(),
             Event::Connected | Event::Other { .. } => Told::default(),
@@ -182,7 +192,12 @@ impl Tracker {
 
     /// Takes what opencode has after events may have been missed. Text that is still being written is empty
     /// in its storage and stays as it is.
-    pub(crate) fn repair(&mut self, messages: &[wire::Message], permissions: Vec<PermissionAsk>, questions: Vec<QuestionAsk>) -> Vec<DriverEvent> {
+    pub(crate) fn repair(
+        &mut self,
+        messages: &[wire::Message],
+        permissions: Vec<PermissionAsk>,
+        questions: Vec<QuestionAsk>,
+    ) -> Vec<DriverEvent> {
         let mut events = Vec::new();
         if let Some(turn) = &mut self.turn {
             for message in messages {
@@ -191,10 +206,12 @@ impl Tracker {
                 events.extend(parts.flat_map(|part| turn.part(part).events));
             }
         }
-        let waiting: BTreeSet<String> = permissions.iter().map(|ask| ask.id.clone()).chain(questions.iter().map(|ask| ask.id.clone())).collect();
+        let waiting: BTreeSet<String> =
+            permissions.iter().map(|ask| ask.id.clone()).chain(questions.iter().map(|ask| ask.id.clone())).collect();
         events.extend(self.asks.close_unless(|id| waiting.contains(id)));
         for ask in permissions {
-            events.extend(self.asked(&ask.id.clone(), Asks::of_permission(ask), Reply::Reject { message: None }).events);
+            events
+                .extend(self.asked(&ask.id.clone(), Asks::of_permission(ask), Reply::Reject { message: None }).events);
         }
         for ask in questions {
             events.extend(self.asked(&ask.id.clone(), Asks::of_question(ask), Reply::Dismiss).events);
@@ -210,7 +227,9 @@ impl Tracker {
 
     fn asked(&mut self, id: &str, body: protocol::wire::AskBody, no: Reply) -> Told {
         match &self.turn {
-            Some(turn) if !self.asks.is_full() => Told::events(self.asks.opened(&turn.id, id, body).into_iter().collect()),
+            Some(turn) if !self.asks.is_full() => {
+                Told::events(self.asks.opened(&turn.id, id, body).into_iter().collect())
+            }
             // Outside a turn nobody looks, and without an answer whoever asks would wait for ever.
             Some(_) | None => Told { events: Vec::new(), next: Next::TurnDown { ask: id.to_owned(), reply: no } },
         }
@@ -243,7 +262,7 @@ impl Tracker {
         let (outcome, reason) = turn.outcome(messages.unwrap_or_default());
         let mut events = self.asks.close_unless(|_| false);
         let answer = match messages {
-            Some(messages) => fitted(turn.with_notices(full_message(messages))),
+            Some(messages) => turn.in_shown_order(fitted(turn.with_notices(full_message(messages)))),
             None => fitted(FullMessage { parts: turn.shown.parts().to_vec(), ..FullMessage::default() }),
         };
         events.extend(turn.settle(&answer));
@@ -286,7 +305,9 @@ impl Turn {
         }
         let turns_in_vain = u32::try_from(self.ends_without_reason.len()).unwrap_or(u32::MAX);
         if turns_in_vain >= ENDS_WITHOUT_REASON_MAX && self.stopped_because.is_none() {
-            self.stopped_because = Some(format!("The model ended its answer {turns_in_vain} times without saying why. Check the model's server, or choose another model."));
+            self.stopped_because = Some(format!(
+                "The model ended its answer {turns_in_vain} times without saying why. Check the model's server, or choose another model."
+            ));
             return Told { events: Vec::new(), next: Next::Abort };
         }
         Told::default()
@@ -294,7 +315,10 @@ impl Turn {
 
     fn part(&mut self, part: &wire::Part) -> Told {
         if part.body == Body::Compaction && self.asking.contains(&part.message_id) {
-            return Told::events(self.notice(format!("compaction-{}", part.id), "The conversation was getting long. opencode has summarised its earlier part."));
+            return Told::events(self.notice(
+                format!("compaction-{}", part.id),
+                "The conversation was getting long. opencode has summarised its earlier part.",
+            ));
         }
         if self.answering.get(&part.message_id) != Some(&true) {
             return Told::default();
@@ -335,7 +359,11 @@ impl Turn {
         };
         let mut events = Vec::new();
         let changed = known.is_none_or(|known| *known != call);
-        let growth = if is_running { state.output_window().map(|window| output.grow(window)).unwrap_or(Growth::Nothing) } else { Growth::Nothing };
+        let growth = if is_running {
+            state.output_window().map(|window| output.grow(window)).unwrap_or(Growth::Nothing)
+        } else {
+            Growth::Nothing
+        };
         let with_output = |text: Option<String>| {
             let mut call = call.clone();
             call.truncated |= is_running && output.is_cut();
@@ -368,7 +396,8 @@ impl Turn {
     /// Voids the texts that were being written, of one message or of all.
     fn supersede_open(&mut self, message: Option<&str>) -> Vec<DriverEvent> {
         let is_open = |track: &Track| matches!(track, Track::Prose { message: of, is_open: true, .. } if message.is_none_or(|message| message == of));
-        let open: Vec<PartId> = self.parts.iter().filter(|(_, track)| is_open(track)).map(|(id, _)| id.clone()).collect();
+        let open: Vec<PartId> =
+            self.parts.iter().filter(|(_, track)| is_open(track)).map(|(id, _)| id.clone()).collect();
         let mut events = Vec::new();
         for id in open {
             if let Some(Track::Prose { is_open, .. }) = self.parts.get_mut(&id) {
@@ -449,11 +478,16 @@ impl Turn {
             return (outcome, Some(why.clone()));
         }
         let Some(last) = last else {
-            let why = self.failure.clone().unwrap_or_else(|| "opencode did not begin to answer. Send the message again.".to_owned());
+            let why = self
+                .failure
+                .clone()
+                .unwrap_or_else(|| "opencode did not begin to answer. Send the message again.".to_owned());
             return (TurnState::Failed, Some(why));
         };
         match (&last.error, &self.failure) {
-            (Some(error), _) if error.is_abort() => (TurnState::Interrupted, Some("The turn was stopped on the machine.".to_owned())),
+            (Some(error), _) if error.is_abort() => {
+                (TurnState::Interrupted, Some("The turn was stopped on the machine.".to_owned()))
+            }
             (Some(error), _) => (TurnState::Failed, Some(reason(&error.message()))),
             (None, Some(failure)) => (TurnState::Failed, Some(failure.clone())),
             (None, None) if last.is_completed() => (TurnState::Completed, None),
@@ -475,10 +509,31 @@ impl Turn {
         full
     }
 
+    /// Chunks only ever add at the end. If texts were missed in the middle, those that belong after them are
+    /// shown again, so they need other names.
+    fn in_shown_order(&self, mut full: FullMessage) -> FullMessage {
+        let shown: Vec<&PartId> =
+            text_ids(self.shown.parts()).filter(|id| full.parts.iter().any(|part| part.id == **id)).collect();
+        let wanted: Vec<PartId> = text_ids(&full.parts).cloned().collect();
+        let same = shown.iter().zip(&wanted).take_while(|(shown, wanted)| **shown == *wanted).count();
+        if same < shown.len() {
+            for part in full.parts.iter_mut().filter(|part| wanted[same..].contains(&part.id)) {
+                part.id.push('~');
+            }
+        }
+        full
+    }
+
     /// The chunks that bring whoever has read them all to the complete answer.
     fn settle(&mut self, answer: &FullMessage) -> Vec<DriverEvent> {
         let mut events = Vec::new();
-        let gone: Vec<PartId> = self.shown.parts().iter().filter(|shown| answer.parts.iter().all(|part| part.id != shown.id)).map(|part| part.id.clone()).collect();
+        let gone: Vec<PartId> = self
+            .shown
+            .parts()
+            .iter()
+            .filter(|shown| answer.parts.iter().all(|part| part.id != shown.id))
+            .map(|part| part.id.clone())
+            .collect();
         for id in gone {
             events.extend(self.supersede(&id));
         }
@@ -495,6 +550,11 @@ impl Turn {
         }
         events
     }
+}
+
+/// The parts that count for an answer's hash, in order.
+fn text_ids(parts: &[Part]) -> impl Iterator<Item = &PartId> {
+    parts.iter().filter(|part| matches!(&part.body, PartBody::Text { text } if !text.is_empty())).map(|part| &part.id)
 }
 
 /// A text that is being written: only its events have it.
@@ -516,3 +576,6 @@ impl From<Settled> for DriverEvent {
         Self::AskClosed { turn_id: settled.turn_id, agent_ask_id: settled.id }
     }
 }
+
+#[cfg(test)]
+mod tests;

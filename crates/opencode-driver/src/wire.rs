@@ -21,10 +21,8 @@ pub(crate) const SERVER_USER: &str = "opencode";
 
 /// Whether this module knows that version.
 pub(crate) fn accepts_version(version: &str) -> bool {
-    let mut numbers = version.split('.');
-    let known = numbers.next() == Some("1") && numbers.next() == Some("18");
-    let patch = numbers.next().unwrap_or_default();
-    known && numbers.next().is_none() && patch.split(['-', '+']).next().is_some_and(|patch| patch.parse::<u32>().is_ok())
+    let Some(patch) = version.strip_prefix("1.18.") else { return false };
+    patch.split(['-', '+']).next().is_some_and(|patch| patch.parse::<u32>().is_ok())
 }
 
 /// A model.
@@ -38,7 +36,8 @@ impl ModelRef {
     /// Reads `provider/model`; the model's own name may hold slashes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (provider, model) = text.split_once('/')?;
-        (!provider.is_empty() && !model.is_empty()).then(|| Self { provider: provider.to_owned(), model: model.to_owned() })
+        (!provider.is_empty() && !model.is_empty())
+            .then(|| Self { provider: provider.to_owned(), model: model.to_owned() })
     }
 }
 
@@ -103,7 +102,10 @@ impl Event {
                 let status: StatusProperties = serde_json::from_str(properties)?;
                 Self::Status { session: status.session_id, status: status.status }
             }
-            "session.idle" => Self::Status { session: serde_json::from_str::<SessionProperties>(properties)?.session_id, status: Status::Idle },
+            "session.idle" => Self::Status {
+                session: serde_json::from_str::<SessionProperties>(properties)?.session_id,
+                status: Status::Idle,
+            },
             "session.error" => {
                 let failed: FailedProperties = serde_json::from_str(properties)?;
                 Self::Failed { session: failed.session_id, error: failed.error.unwrap_or_default() }
@@ -220,7 +222,9 @@ impl MessageInfo {
 
     /// The model ended its answer here, in order: no tool is to be called, nothing is missing.
     pub(crate) fn is_last_word(&self) -> bool {
-        self.is_completed() && self.error.is_none() && self.finish.as_deref().is_some_and(|finish| !matches!(finish, "tool-calls" | "unknown"))
+        self.is_completed()
+            && self.error.is_none()
+            && self.finish.as_deref().is_some_and(|finish| !matches!(finish, "tool-calls" | "unknown"))
     }
 
     /// The model's stream ended without saying why: opencode asks it again and again.
@@ -311,7 +315,10 @@ pub(crate) struct Part {
 pub(crate) enum PartBody {
     Text(Prose),
     Reasoning(Prose),
-    Tool { tool: String, state: ToolState },
+    Tool {
+        tool: String,
+        state: ToolState,
+    },
     StepStart,
     Compaction,
     #[serde(other)]
@@ -357,7 +364,8 @@ impl ToolState {
     /// A person said no, without saying what to do instead: opencode ends the turn here.
     pub(crate) fn was_turned_down(&self) -> bool {
         let says = |words| self.error.as_deref().is_some_and(|error| error.starts_with(words));
-        self.status == ToolStatus::Error && (says("The user rejected permission") || says("The user dismissed this question"))
+        self.status == ToolStatus::Error
+            && (says("The user rejected permission") || says("The user dismissed this question"))
     }
 }
 
@@ -442,7 +450,8 @@ mod tests {
         assert_eq!(event, Event::Other { kind: "moon.rose".to_owned() });
         let part = br#"{"type":"message.part.updated","properties":{"part":{"id":"p","messageID":"m","sessionID":"s","type":"hologram","z":{}}}}"#;
         assert!(matches!(Event::parse(part).unwrap(), Event::Part(Part { body: PartBody::Other, .. })));
-        let status = br#"{"type":"session.status","properties":{"sessionID":"s","status":{"type":"dreaming","of":"sheep"}}}"#;
+        let status =
+            br#"{"type":"session.status","properties":{"sessionID":"s","status":{"type":"dreaming","of":"sheep"}}}"#;
         assert_eq!(Event::parse(status).unwrap(), Event::Status { session: "s".to_owned(), status: Status::Unknown });
         assert!(Event::parse(b"{").is_err());
     }

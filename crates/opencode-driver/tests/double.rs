@@ -1,5 +1,5 @@
 //! The driver with a double of opencode that misbehaves: every failure is told clearly and leaves nothing.
-#![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests may panic")]
 
 mod support;
 
@@ -89,11 +89,15 @@ async fn a_turn_of_the_double_is_as_it_should_be() {
 
 #[tokio::test]
 async fn what_can_not_start_says_why() {
-    let error = Double::with("", |config| config.locate.explicit = Some(PathBuf::from("/nowhere/opencode"))).refused().await;
+    let error =
+        Double::with("", |config| config.locate.explicit = Some(PathBuf::from("/nowhere/opencode"))).refused().await;
     assert!(matches!(&error, DriverError::Missing { looked_in, .. } if looked_in == &["/nowhere/opencode"]), "{error}");
 
     let error = Double::that("exit-at-start").refused().await;
-    assert_eq!(error.to_string(), "opencode ended while it was starting (exit code 7). Its last words: Error: no space left on the moon");
+    assert_eq!(
+        error.to_string(),
+        "opencode ended while it was starting (exit code 7). Its last words: Error: no space left on the moon"
+    );
 
     let error = Double::with("never-ready", |config| config.ready_limit = Duration::from_millis(300)).refused().await;
     assert!(matches!(&error, DriverError::NeverReady { stderr, .. } if stderr == "thinking about it"), "{error}");
@@ -124,12 +128,16 @@ async fn a_wrong_version_is_named_with_what_to_do() {
         match found {
             Ok(binary) => assert!(is_fine && binary.version == version),
             Err(error) => {
-                assert!(!is_fine && matches!(&error, DriverError::WrongVersion { found, .. } if found == version), "{error}");
+                assert!(
+                    !is_fine && matches!(&error, DriverError::WrongVersion { found, .. } if found == version),
+                    "{error}"
+                );
                 assert!(error.to_string().contains("1.18.x") && error.to_string().contains("npm install"), "{error}");
             }
         }
     }
-    let error = locate(&LocateConfig { pinned: Some(home.path().to_owned()), ..LocateConfig::default() }).await.unwrap_err();
+    let error =
+        locate(&LocateConfig { pinned: Some(home.path().to_owned()), ..LocateConfig::default() }).await.unwrap_err();
     assert!(error.to_string().contains("./start"), "{error}");
 }
 
@@ -142,12 +150,17 @@ async fn an_exit_in_a_turn_is_told_after_what_was_said() {
 #[tokio::test]
 async fn a_line_without_an_end_ends_the_process() {
     let (said, reason) = Double::that("endless-line").exits_in_a_turn().await;
-    assert_eq!((said.as_str(), reason.as_str()), ("Grüße, ", "opencode sent a line of more than 64 MiB and was stopped"));
+    assert_eq!(
+        (said.as_str(), reason.as_str()),
+        ("Grüße, ", "opencode sent a line of more than 64 MiB and was stopped")
+    );
 }
 
 #[tokio::test]
 async fn a_process_that_answers_no_more_is_ended() {
-    let (said, reason) = Double::with("hang-mid-turn", |config| config.request_limit = Duration::from_millis(200)).exits_in_a_turn().await;
+    let (said, reason) = Double::with("hang-mid-turn", |config| config.request_limit = Duration::from_millis(200))
+        .exits_in_a_turn()
+        .await;
     assert_eq!(said, "Grüße, ");
     assert!(reason.starts_with("opencode does not answer any more and was stopped"), "{reason}");
 }

@@ -1,12 +1,12 @@
 //! The driver with the real opencode and the scripted model.
-#![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests may panic")]
 
 mod support;
 
-use protocol::driver::TurnRecall;
+use protocol::driver::{DriverEvent, SessionSpec, TurnRecall};
 use protocol::state::TurnState;
 use protocol::wire::{AskAnswer, AskBody, ChunkOp, PartBody, ToolState};
-use support::{Bench, turn_id};
+use support::{Bench, Chat, turn_id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_conversation() {
@@ -42,11 +42,15 @@ async fn one_conversation() {
 
     let seen = chat.turn(6, "run echo two", &[AskAnswer::Reject { message: None }]).await;
     assert_eq!((seen.end().outcome, seen.tools()[0].state), (TurnState::Completed, ToolState::Failed));
-    assert!(matches!(chat.session.process.recall(&turn_id(6)).await.unwrap(), TurnRecall::Finished(end) if end.outcome == TurnState::Completed));
+    assert!(
+        matches!(chat.session.process.recall(&turn_id(6)).await.unwrap(), TurnRecall::Finished(end) if end.outcome == TurnState::Completed)
+    );
 
     let seen = chat.turn(7, "run echo three; sleep 0.3; echo four", &[AskAnswer::Once]).await;
     seen.assert_streamed_is_final();
-    let AskBody::Permission { permission, patterns, always, .. } = seen.asked.values().next().unwrap() else { panic!() };
+    let AskBody::Permission { permission, patterns, always, .. } = seen.asked.values().next().unwrap() else {
+        panic!()
+    };
     assert_eq!((permission.as_str(), patterns.len(), always.is_empty()), ("bash", 3, false));
     assert_eq!(seen.tools()[0].output.as_deref(), Some("three\nfour\n"));
     assert!(seen.closed.is_empty());
@@ -55,7 +59,15 @@ async fn one_conversation() {
     seen.assert_streamed_is_final();
     assert_eq!((seen.asked.len(), seen.tools().len()), (1, 3));
 
-    let seen = chat.turn(9, "ask", &[AskAnswer::Answers { answers: vec![vec!["Green".to_owned()], vec!["Stars".to_owned(), "my own".to_owned()]] }]).await;
+    let seen = chat
+        .turn(
+            9,
+            "ask",
+            &[AskAnswer::Answers {
+                answers: vec![vec!["Green".to_owned()], vec!["Stars".to_owned(), "my own".to_owned()]],
+            }],
+        )
+        .await;
     seen.assert_streamed_is_final();
     let said = seen.texts().concat();
     assert!(said.contains("Green") && said.contains("my own"), "{said}");
@@ -87,7 +99,13 @@ async fn failures_and_stops() {
     let seen = chat.turn(2, "fail 503 1", &[]).await;
     seen.assert_streamed_is_final();
     assert_eq!((seen.end().outcome, seen.texts()), (TurnState::Completed, vec!["It worked in the end."]));
-    assert!(seen.end().answer.parts.iter().any(|part| matches!(&part.body, PartBody::Notice { text } if text.contains("Trying again"))));
+    assert!(
+        seen.end()
+            .answer
+            .parts
+            .iter()
+            .any(|part| matches!(&part.body, PartBody::Notice { text } if text.contains("Trying again")))
+    );
 
     let seen = chat.turn(3, "cut", &[]).await;
     seen.assert_streamed_is_final();
@@ -106,7 +124,10 @@ async fn failures_and_stops() {
     let seen = chat.follow(5, &[]).await;
     assert_eq!(seen.end().outcome, TurnState::Cancelled);
     assert!(!support::texts(begun.shown.parts()).is_empty());
-    assert!(seen.texts().concat().starts_with(&support::texts(begun.shown.parts()).concat()), "what was said before the stop is kept");
+    assert!(
+        seen.texts().concat().starts_with(&support::texts(begun.shown.parts()).concat()),
+        "what was said before the stop is kept"
+    );
 
     chat.session.process.prompt(&turn_id(6), "run sleep 100").await.unwrap();
     let asked = chat.until(6, |seen| !seen.asked.is_empty()).await;
@@ -117,7 +138,10 @@ async fn failures_and_stops() {
     chat.session.process.prompt(&turn_id(7), "run echo begun; sleep 100").await.unwrap();
     let asked = chat.until(7, |seen| !seen.asked.is_empty()).await;
     chat.session.process.reply(asked.asked.keys().next().unwrap(), AskAnswer::Once).await.unwrap();
-    chat.until(7, |seen| seen.ops.iter().any(|op| matches!(op, ChunkOp::Append { delta, .. } if delta.contains("begun")))).await;
+    chat.until(7, |seen| {
+        seen.ops.iter().any(|op| matches!(op, ChunkOp::Append { delta, .. } if delta.contains("begun")))
+    })
+    .await;
     chat.session.process.abort(&turn_id(7)).await.unwrap();
     assert_eq!(chat.follow(7, &[]).await.end().outcome, TurnState::Cancelled);
 
@@ -132,5 +156,69 @@ async fn failures_and_stops() {
     assert_eq!((again.texts(), again.end().outcome), (vec!["still here"], TurnState::Completed));
     again.assert_streamed_is_final();
     assert_eq!(bench.model.answered(), answered);
+
+    // A conversation that got too long is summarised; the answer to the message still comes, in one turn.
+    let seen = chat.turn(9, "overflow", &[]).await;
+    seen.assert_streamed_is_final();
+    assert_eq!((seen.end().outcome, seen.texts()), (TurnState::Completed, vec!["The summary made room for this."]));
+    assert!(
+        seen.end()
+            .answer
+            .parts
+            .iter()
+            .any(|part| matches!(&part.body, PartBody::Notice { text } if text.contains("summarised")))
+    );
     chat.session.process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_a_turn_and_started_again() {
+    let bench = Bench::new().await;
+    let (mut first, mut other) = tokio::join!(bench.start(1), bench.start(2));
+
+    // Two sessions at once do not mix.
+    let (one, two) = tokio::join!(first.turn(1, "count 200 1", &[]), other.turn(2, "say I am the other one", &[]));
+    one.assert_streamed_is_final();
+    two.assert_streamed_is_final();
+    assert_eq!(one.texts().concat().split_whitespace().count(), 200);
+    assert_eq!(two.texts(), ["I am the other one"]);
+
+    // Nothing is running: a clean stop, and later the conversation goes on.
+    other.session.process.stop().await;
+    assert!(other.events.recv().await.is_none(), "a stop is not an exit");
+
+    // kill -9 of opencode in the middle of an answer.
+    first.session.process.prompt(&turn_id(3), "slow 20").await.unwrap();
+    first.until(3, |seen| seen.ops.len() > 5).await;
+    support::kill(support::process_called(&bench.home.path().join("work"), "/opencode"));
+    let reason = loop {
+        match first.next().await {
+            DriverEvent::Exited { reason } => break reason,
+            DriverEvent::Chunk { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(reason.starts_with("ended by signal 9"), "{reason}");
+    let id = first.session.agent_session_id.clone();
+    drop(first);
+
+    let again = |chat, id| SessionSpec { agent_session_id: Some(id), ..bench.spec(chat) };
+    let mut chat = Chat::start(&bench.driver, again(1, id.clone())).await;
+    assert_eq!(chat.session.agent_session_id, id);
+    let process = &chat.session.process;
+    assert!(
+        matches!(process.recall(&turn_id(1)).await.unwrap(), TurnRecall::Finished(end) if end.answer == one.end().answer)
+    );
+    assert!(matches!(process.recall(&turn_id(3)).await.unwrap(), TurnRecall::Unfinished(_)));
+    assert_eq!(process.recall(&turn_id(4)).await.unwrap(), TurnRecall::Absent);
+    let seen = chat.turn(4, "recall", &[]).await;
+    seen.assert_streamed_is_final();
+    assert!(seen.texts().concat().contains("1. count 200 1\n2. slow 20"), "{:?}", seen.texts());
+    chat.session.process.stop().await;
+
+    // A conversation that opencode has lost begins anew, under another name.
+    let lost = Chat::start(&bench.driver, again(3, "ses_000000000000Lost000000000".to_owned())).await;
+    assert_ne!(lost.session.agent_session_id, "ses_000000000000Lost000000000");
+    lost.session.process.stop().await;
+    assert_eq!(support::processes_of(bench.home.path()), Vec::<u32>::new());
 }

@@ -21,6 +21,7 @@
 //! | `recall` | the earlier user messages that are in the request, as a list |
 //! | `fail STATUS [TIMES]` | that HTTP status; only the first TIMES times if given |
 //! | `cut` | breaks off in mid-stream once, then answers |
+//! | `overflow` | says that the conversation is too long, until the caller has summarised it |
 //! | `nofinish` | text without a `finish_reason` |
 //! | `hostile` | HTML, scripts, `javascript:` links, control bytes, a very long line |
 //! | `help` | the list of what one can type |

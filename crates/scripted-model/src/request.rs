@@ -59,7 +59,9 @@ impl ChatRequest {
 
     /// Whether the caller only wants a title or a summary of the conversation.
     pub(crate) fn side_job(&self) -> Option<SideJob> {
-        let says = |words: &str| self.messages.iter().any(|message| message.role == "system" && message.text().contains(words));
+        let says = |words: &str| {
+            self.messages.iter().any(|message| message.role == "system" && message.text().contains(words))
+        };
         if says("You are a title generator") {
             Some(SideJob::Title)
         } else if self.tools.is_empty() && says("summar") {
@@ -67,6 +69,11 @@ impl ChatRequest {
         } else {
             None
         }
+    }
+
+    /// Whether any message has these words.
+    pub(crate) fn mentions(&self, words: &str) -> bool {
+        self.messages.iter().any(|message| message.text().contains(words))
     }
 
     /// The directory that the caller says it works in.

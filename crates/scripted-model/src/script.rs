@@ -18,6 +18,9 @@ const PAUSE_MAX_MS: u64 = 60_000;
 /// The longest part of a tool's result that is quoted, in characters.
 const QUOTE_MAX_CHARS: usize = 2_000;
 
+/// What a summary of any conversation is.
+const SUMMARY: &str = "The person tried the scripted demo model.";
+
 /// One step of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
@@ -42,13 +45,15 @@ pub(crate) enum Answer {
     Steps { steps: Vec<Step>, finish: bool },
     /// Refuses with an HTTP status.
     Refusal(u16),
+    /// Says that the conversation is too long for it.
+    TooLong,
 }
 
 /// Decides the answer. `seen` is how often the very same request came before.
 pub(crate) fn answer(request: &ChatRequest, seen: u32) -> Answer {
     match request.side_job() {
         Some(SideJob::Title) => return text("Demo conversation"),
-        Some(SideJob::Summary) => return text("The person tried the scripted demo model."),
+        Some(SideJob::Summary) => return text(SUMMARY),
         None => {}
     }
     let prompt = request.prompt();
@@ -75,7 +80,12 @@ fn directive(request: &ChatRequest, prompt: &str, seen: u32) -> Option<Answer> {
         ("recall", "") => Some(recall(request)),
         ("fail", how) => fail(how, seen),
         ("cut", "") => Some(cut(seen)),
-        ("nofinish", "") => Some(Answer::Steps { steps: vec![Step::Text("This has no end.".to_owned())], finish: false }),
+        ("overflow", "") => Some(overflow(request)),
+        // What opencode goes on with itself after it has summarised.
+        ("the", rest) if rest.starts_with("previous request exceeded") => Some(overflow(request)),
+        ("nofinish", "") => {
+            Some(Answer::Steps { steps: vec![Step::Text("This has no end.".to_owned())], finish: false })
+        }
         ("hostile", "") => Some(text(hostile())),
         ("help", "") => Some(text(HELP)),
         _ => None,
@@ -108,13 +118,21 @@ fn count(numbers: &str) -> Option<Answer> {
 fn think(about: &str) -> Answer {
     let about = if about.is_empty() { "nothing in particular" } else { about };
     steps(vec![
-        Step::Thought(format!("The person wants me to think {about}. I am a script, so this is a pretence of thinking. Let me write it down.")),
+        Step::Thought(format!(
+            "The person wants me to think {about}. I am a script, so this is a pretence of thinking. Let me write it down."
+        )),
         Step::Text(format!("I have thought {about}. My conclusion: it depends.")),
     ])
 }
 
 /// Calls a tool, then tells what came of it.
-fn call(request: &ChatRequest, before: &str, tool: &'static str, arguments: Value, after: impl Fn(&str) -> String) -> Answer {
+fn call(
+    request: &ChatRequest,
+    before: &str,
+    tool: &'static str,
+    arguments: Value,
+    after: impl Fn(&str) -> String,
+) -> Answer {
     match request.tool_results().last() {
         Some(result) => text(after(result)),
         None if request.offers(tool) => steps(vec![Step::Text(before.to_owned()), Step::Call { tool, arguments }]),
@@ -130,7 +148,9 @@ fn run(request: &ChatRequest, command: &str) -> Answer {
 fn write(request: &ChatRequest, arguments: &str) -> Option<Answer> {
     let (file, content) = arguments.split_once(char::is_whitespace)?;
     let arguments = json!({ "filePath": absolute(request, file), "content": format!("{}\n", content.trim()) });
-    Some(call(request, "I will write that file.", "write", arguments, |result| format!("The file tool said:\n\n{}", fenced(result))))
+    Some(call(request, "I will write that file.", "write", arguments, |result| {
+        format!("The file tool said:\n\n{}", fenced(result))
+    }))
 }
 
 fn read(request: &ChatRequest, file: &str) -> Option<Answer> {
@@ -149,7 +169,9 @@ fn ask(request: &ChatRequest) -> Answer {
         { "question": "What should be on it?", "header": "Toppings", "multiple": true,
           "options": [option("Stars", "Many of them"), option("Stripes", "A few of them")] },
     ] });
-    call(request, "I have two questions.", "question", arguments, |result| format!("Thank you. You answered:\n\n{}", fenced(result)))
+    call(request, "I have two questions.", "question", arguments, |result| {
+        format!("Thank you. You answered:\n\n{}", fenced(result))
+    })
 }
 
 fn todo(request: &ChatRequest) -> Answer {
@@ -160,7 +182,9 @@ fn todo(request: &ChatRequest) -> Answer {
 
 fn task(request: &ChatRequest, message: &str) -> Answer {
     let arguments = json!({ "description": "Does what was asked for", "prompt": message, "subagent_type": "general" });
-    call(request, "I will hand that to a sub-agent.", "task", arguments, |result| format!("The sub-agent said:\n\n{}", fenced(result)))
+    call(request, "I will hand that to a sub-agent.", "task", arguments, |result| {
+        format!("The sub-agent said:\n\n{}", fenced(result))
+    })
 }
 
 fn several(request: &ChatRequest, number: &str) -> Option<Answer> {
@@ -199,6 +223,10 @@ fn cut(seen: u32) -> Answer {
     } else {
         text("The first try was cut off; this is the second one, and it is whole.")
     }
+}
+
+fn overflow(request: &ChatRequest) -> Answer {
+    if request.mentions(SUMMARY) { text("The summary made room for this.") } else { Answer::TooLong }
 }
 
 fn absolute(request: &ChatRequest, file: &str) -> String {
@@ -244,7 +272,8 @@ mod tests {
     use super::*;
 
     fn request(messages: Value, tools: &[&str]) -> ChatRequest {
-        let tools: Vec<Value> = tools.iter().map(|name| json!({ "type": "function", "function": { "name": name } })).collect();
+        let tools: Vec<Value> =
+            tools.iter().map(|name| json!({ "type": "function", "function": { "name": name } })).collect();
         serde_json::from_value(json!({ "messages": messages, "tools": tools })).unwrap()
     }
 
@@ -262,7 +291,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_directive_gets_the_greeting() {
-        for prompt in ["hello", "count the stars", "read me a story", "fail", "fail 200", "slow down", "ask me later", "long ago"] {
+        for prompt in
+            ["hello", "count the stars", "read me a story", "fail", "fail 200", "slow down", "ask me later", "long ago"]
+        {
             let Answer::Steps { steps, .. } = says(prompt) else { panic!("{prompt}") };
             let [Step::Text(said)] = steps.as_slice() else { panic!("{prompt}: {steps:?}") };
             assert!(said.contains("scripted demo model") && said.contains(prompt), "{said}");
@@ -286,7 +317,10 @@ mod tests {
     #[test]
     fn recall_tells_the_earlier_messages() {
         let told = answer(
-            &request(json!([{ "role": "user", "content": "say a" }, { "role": "assistant", "content": "a" }, { "role": "user", "content": "recall" }]), &[]),
+            &request(
+                json!([{ "role": "user", "content": "say a" }, { "role": "assistant", "content": "a" }, { "role": "user", "content": "recall" }]),
+                &[],
+            ),
             0,
         );
         assert_eq!(told, text("Before this, you wrote:\n\n1. say a\n"));

@@ -188,21 +188,27 @@ impl Shared {
 }
 
 async fn models() -> Json<Value> {
-    Json(json!({ "object": "list", "data": [{ "id": MODEL_ID, "object": "model", "created": 0, "owned_by": "scripted-model" }] }))
+    Json(
+        json!({ "object": "list", "data": [{ "id": MODEL_ID, "object": "model", "created": 0, "owned_by": "scripted-model" }] }),
+    )
 }
 
 async fn completions(State(shared): State<Arc<Shared>>, Json(request): Json<ChatRequest>) -> Response {
     let seen = shared.note(&request);
     match answer(&request, seen) {
-        Answer::Refusal(status) => refusal(status),
+        Answer::Refusal(status) => refusal(status, &format!("The script says to fail with {status}.")),
+        Answer::TooLong => refusal(
+            400,
+            "This model's maximum context length is 4096 tokens. However, your messages resulted in 9000 tokens.",
+        ),
         Answer::Steps { steps, finish } if request.stream => streamed(&shared, steps, finish, request.messages.len()),
         Answer::Steps { steps, .. } => whole(&steps, request.messages.len()),
     }
 }
 
-fn refusal(status: u16) -> Response {
+fn refusal(status: u16, message: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = json!({ "error": { "message": format!("The script says to fail with {status}."), "type": "scripted_error" } });
+    let body = json!({ "error": { "message": message, "type": "scripted_error" } });
     (status, Json(body)).into_response()
 }
 
@@ -226,11 +232,14 @@ fn pieces(steps: Vec<Step>, pace: Duration, turn: usize) -> impl Iterator<Item =
                 let pause = pause.unwrap_or(pace);
                 Box::new((1..=to).map(move |number| (pause, Piece::Text(format!("{number} ")))))
             }
-            Step::Slow { pause } => Box::new((0..SLOW_MAX_WORDS).map(move |index| (pause, Piece::Text(slow_word(index))))),
+            Step::Slow { pause } => {
+                Box::new((0..SLOW_MAX_WORDS).map(move |index| (pause, Piece::Text(slow_word(index)))))
+            }
             Step::Call { tool, arguments } => {
                 let index = calls;
                 calls += 1;
-                let call = Piece::Call { index, id: format!("call_{turn}_{index}"), tool, arguments: arguments.to_string() };
+                let call =
+                    Piece::Call { index, id: format!("call_{turn}_{index}"), tool, arguments: arguments.to_string() };
                 Box::new(std::iter::once((pace, call)))
             }
             Step::Cut => Box::new(std::iter::once((CUT_AFTER, Piece::Cut))),
@@ -250,12 +259,20 @@ fn streamed(shared: &Shared, steps: Vec<Step>, finish: bool, turn: usize) -> Res
             _ = play(&sender, steps, finish, pace, turn) => {}
         }
     });
-    let body = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) });
-    ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")], Body::from_stream(body)).into_response()
+    let body =
+        stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) });
+    ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")], Body::from_stream(body))
+        .into_response()
 }
 
 /// Sends an answer; `None` when the reader has gone.
-async fn play(sender: &mpsc::Sender<Result<Bytes, io::Error>>, steps: Vec<Step>, finish: bool, pace: Duration, turn: usize) -> Option<()> {
+async fn play(
+    sender: &mpsc::Sender<Result<Bytes, io::Error>>,
+    steps: Vec<Step>,
+    finish: bool,
+    pace: Duration,
+    turn: usize,
+) -> Option<()> {
     let mut written = 0_u64;
     let mut called = false;
     send(sender, &chunk(&json!({ "role": "assistant", "content": "" }), None)).await?;
@@ -272,7 +289,10 @@ async fn play(sender: &mpsc::Sender<Result<Bytes, io::Error>>, steps: Vec<Step>,
                 json!({ "tool_calls": [{ "index": index, "id": id, "type": "function", "function": { "name": tool, "arguments": arguments } }] })
             }
             Piece::Cut => {
-                sender.send(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the script says to break off"))).await.ok()?;
+                sender
+                    .send(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the script says to break off")))
+                    .await
+                    .ok()?;
                 return None;
             }
         };
@@ -313,7 +333,9 @@ fn whole(steps: &[Step], turn: usize) -> Response {
             Piece::Text(text) => content.push_str(&text),
             Piece::Thought(text) => thoughts.push_str(&text),
             Piece::Call { id, tool, arguments, .. } => {
-                calls.push(json!({ "id": id, "type": "function", "function": { "name": tool, "arguments": arguments } }));
+                calls.push(
+                    json!({ "id": id, "type": "function", "function": { "name": tool, "arguments": arguments } }),
+                );
             }
             Piece::Cut => return broken(),
         }
@@ -339,8 +361,10 @@ fn whole(steps: &[Step], turn: usize) -> Response {
 
 /// A body that breaks off: what `cut` is without streaming.
 fn broken() -> Response {
-    let items: [Result<Bytes, io::Error>; 2] =
-        [Ok(Bytes::from_static(b"{\"choices\":[")), Err(io::Error::new(io::ErrorKind::ConnectionReset, "the script says to break off"))];
+    let items: [Result<Bytes, io::Error>; 2] = [
+        Ok(Bytes::from_static(b"{\"choices\":[")),
+        Err(io::Error::new(io::ErrorKind::ConnectionReset, "the script says to break off")),
+    ];
     ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(stream::iter(items))).into_response()
 }
 

@@ -40,7 +40,8 @@ async fn a_count_loses_nothing_streamed_or_whole() {
     let model = ScriptedModel::start(ModelConfig::fast()).await.unwrap();
     let expected: String = (1..=500).map(|number| format!("{number} ")).collect();
     assert_eq!(streamed(&model, "count 500").await, (expected.clone(), true));
-    let whole: Value = serde_json::from_str(&text(completion(&model, "count 500", false).await).await.unwrap()).unwrap();
+    let whole: Value =
+        serde_json::from_str(&text(completion(&model, "count 500", false).await).await.unwrap()).unwrap();
     assert_eq!(whole["choices"][0]["message"]["content"], expected);
     assert_eq!(model.answered(), 2);
     model.stop().await;

@@ -65,10 +65,18 @@ async fn main() {
         return;
     }
     let config = std::env::var("OPENCODE_CONFIG_CONTENT").unwrap_or_default();
-    let how = serde_json::from_str::<Value>(&config).ok().and_then(|config| Some(config["fake"].as_str()?.to_owned())).unwrap_or_default();
+    let how = serde_json::from_str::<Value>(&config)
+        .ok()
+        .and_then(|config| Some(config["fake"].as_str()?.to_owned()))
+        .unwrap_or_default();
     misbehave_at_start(&how, command).await;
 
-    let port = arguments.iter().skip_while(|argument| *argument != "--port").nth(1).and_then(|port| port.parse().ok()).unwrap_or(0_u16);
+    let port = arguments
+        .iter()
+        .skip_while(|argument| *argument != "--port")
+        .nth(1)
+        .and_then(|port| port.parse().ok())
+        .unwrap_or(0_u16);
     let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await else { die("ServeError", 1) };
     let (lines, _) = broadcast::channel(LINES_WAITING);
     let fake = Fake { how, lines, state: Arc::default() };
@@ -162,11 +170,15 @@ impl Fake {
         let state = self.state();
         let found = |id: &str| state.messages.iter().find(|message| message["info"]["id"] == id).cloned();
         match (method, path) {
-            ("GET", "/global/health") => ("200 OK", json!({ "healthy": true, "version": if self.how == "old" { "1.2.0" } else { VERSION } })),
+            ("GET", "/global/health") => {
+                ("200 OK", json!({ "healthy": true, "version": if self.how == "old" { "1.2.0" } else { VERSION } }))
+            }
             ("GET", "/config") => ("200 OK", json!({ "model": "fake/model" })),
             ("GET", "/agent") => ("200 OK", json!([{ "name": "build", "mode": "primary" }])),
             ("POST", "/session") | ("GET", "/session/ses_fake") => ("200 OK", json!({ "id": SESSION })),
-            ("GET", "/session/status") => ("200 OK", if state.is_busy { json!({ SESSION: { "type": "busy" } }) } else { json!({}) }),
+            ("GET", "/session/status") => {
+                ("200 OK", if state.is_busy { json!({ SESSION: { "type": "busy" } }) } else { json!({}) })
+            }
             ("GET", "/session/ses_fake/message") => ("200 OK", json!(state.messages)),
             ("GET", "/permission" | "/question") => ("200 OK", json!([])),
             ("POST", "/session/ses_fake/abort" | "/global/dispose") => ("200 OK", json!(true)),
@@ -248,7 +260,9 @@ impl Fake {
     }
 
     fn tell(&self, kind: &str, properties: Value) {
-        let _ = self.lines.send(Line::Event(json!({ "id": "evt_fake", "type": kind, "properties": properties }).to_string()));
+        let _ = self
+            .lines
+            .send(Line::Event(json!({ "id": "evt_fake", "type": kind, "properties": properties }).to_string()));
     }
 
     async fn stream_events(&self, mut stream: TcpStream) -> std::io::Result<()> {
@@ -307,7 +321,10 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<(String,
 }
 
 async fn respond(stream: &mut TcpStream, status: &str, body: &str) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     stream.shutdown().await

@@ -19,7 +19,8 @@ mod platform {
 
     use rustix::io::Errno;
     use rustix::process::{
-        Pid, PidfdFlags, WaitOptions, getpid, kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper, wait,
+        Pid, PidfdFlags, WaitOptions, getpid, kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper,
+        wait,
     };
 
     use super::super::MARKER_VARIABLE;
@@ -47,7 +48,10 @@ mod platform {
             Ok(Some((pid, status))) => {
                 let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
                 match code {
-                    Some(code) => Waited::Ended { pid: pid.as_raw_nonzero().get().unsigned_abs(), code: u8::try_from(code).unwrap_or(1) },
+                    Some(code) => Waited::Ended {
+                        pid: pid.as_raw_nonzero().get().unsigned_abs(),
+                        code: u8::try_from(code).unwrap_or(1),
+                    },
                     None => Waited::Interrupted,
                 }
             }
@@ -105,7 +109,13 @@ mod platform {
         // Parents may come after their children in the listing, so go on until nothing is found.
         loop {
             let before = below.len();
-            below.extend(processes.iter().filter(|process| below.contains(&process.parent)).map(|process| process.id).collect::<Vec<_>>());
+            below.extend(
+                processes
+                    .iter()
+                    .filter(|process| below.contains(&process.parent))
+                    .map(|process| process.id)
+                    .collect::<Vec<_>>(),
+            );
             if below.len() == before {
                 break;
             }

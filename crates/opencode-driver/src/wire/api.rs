@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hyper::{Method, StatusCode};
 use hyper::body::Incoming;
+use hyper::{Method, StatusCode};
 use protocol::ids::TurnId;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -88,13 +88,17 @@ impl Api {
     /// Begins a conversation; the title saves a call of the model.
     pub(crate) async fn create_session(&self, title: &str) -> Result<String, DriverError> {
         let title = if title.trim().is_empty() { "Chat" } else { title };
-        let answer = self.server.send("beginning a conversation", Method::POST, "/session", Some(&json!({ "title": title }))).await?;
+        let answer = self
+            .server
+            .send("beginning a conversation", Method::POST, "/session", Some(&json!({ "title": title })))
+            .await?;
         Ok(answer.json::<SessionInfo>()?.id)
     }
 
     /// Whether it has that conversation.
     pub(crate) async fn has_session(&self, session: &str) -> Result<bool, DriverError> {
-        let answer = self.server.send("looking for the conversation", Method::GET, &format!("/session/{session}"), None).await?;
+        let answer =
+            self.server.send("looking for the conversation", Method::GET, &format!("/session/{session}"), None).await?;
         exists(answer.status).map_or_else(|| answer.success().map(|_| true), Ok)
     }
 
@@ -108,9 +112,14 @@ impl Api {
         let configured = config.get("default_agent").and_then(Value::as_str).and_then(named);
         let agent = match wanted {
             Some(wanted) => named(wanted),
-            None => configured.filter(usable).or_else(|| named("build").filter(usable)).or_else(|| agents.iter().find(usable)),
+            None => configured
+                .filter(usable)
+                .or_else(|| named("build").filter(usable))
+                .or_else(|| agents.iter().find(usable)),
         };
-        let model = agent.and_then(|agent| agent.model.as_ref()).map(|model| ModelRef { provider: model.provider_id.clone(), model: model.model_id.clone() });
+        let model = agent
+            .and_then(|agent| agent.model.as_ref())
+            .map(|model| ModelRef { provider: model.provider_id.clone(), model: model.model_id.clone() });
         let name = agent.map(|agent| agent.name.clone()).or_else(|| wanted.map(str::to_owned));
         Ok((name, model))
     }
@@ -157,7 +166,10 @@ impl Api {
         if let Some(agent) = agent {
             body["agent"] = json!(agent);
         }
-        let answer = self.server.send("handing over the message", Method::POST, &format!("/session/{session}/prompt_async"), Some(&body)).await?;
+        let answer = self
+            .server
+            .send("handing over the message", Method::POST, &format!("/session/{session}/prompt_async"), Some(&body))
+            .await?;
         answer.success().map(|_| ())
     }
 
@@ -206,7 +218,11 @@ impl Api {
 
     /// Stops what it does in that conversation.
     pub(crate) async fn abort(&self, session: &str) -> Result<(), DriverError> {
-        self.server.send("stopping the turn", Method::POST, &format!("/session/{session}/abort"), None).await?.success().map(|_| ())
+        self.server
+            .send("stopping the turn", Method::POST, &format!("/session/{session}/abort"), None)
+            .await?
+            .success()
+            .map(|_| ())
     }
 
     /// Every ask that waits.
@@ -221,7 +237,9 @@ impl Api {
         let (path, body) = match reply {
             Reply::Once => (format!("/permission/{ask}/reply"), json!({ "reply": "once" })),
             Reply::Always => (format!("/permission/{ask}/reply"), json!({ "reply": "always" })),
-            Reply::Reject { message: Some(message) } => (format!("/permission/{ask}/reply"), json!({ "reply": "reject", "message": message })),
+            Reply::Reject { message: Some(message) } => {
+                (format!("/permission/{ask}/reply"), json!({ "reply": "reject", "message": message }))
+            }
             Reply::Reject { message: None } => (format!("/permission/{ask}/reply"), json!({ "reply": "reject" })),
             Reply::Answers(answers) => (format!("/question/{ask}/reply"), json!({ "answers": answers })),
             Reply::Dismiss => (format!("/question/{ask}/reject"), json!({})),

@@ -29,7 +29,8 @@ pub(crate) fn is_turn_message(id: &str) -> bool {
 
 fn tail(turn: &TurnId) -> String {
     let digest = Sha256::digest(turn.as_str().as_bytes());
-    let hash: String = digest.iter().take(HASH_CHARS).map(|byte| char::from(BASE_62[usize::from(*byte) % BASE_62.len()])).collect();
+    let hash: String =
+        digest.iter().take(HASH_CHARS).map(|byte| char::from(BASE_62[usize::from(*byte) % BASE_62.len()])).collect();
     format!("{:012x}{MARK}{hash}", (sent_ms(turn) << 12) & 0xffff_ffff_ffff)
 }
 

@@ -31,7 +31,8 @@ pub(crate) struct Setting<'a> {
 }
 
 /// Variables of the agent's environment that it must not see: ours, and those that would move its server.
-const NOT_INHERITED: &[&str] = &["OPENCODE_SERVER_USERNAME", "OPENCODE_SERVER_PASSWORD", "OPENCODE_DB", "OPENCODE_PID", "OPENCODE_ROUTE"];
+const NOT_INHERITED: &[&str] =
+    &["OPENCODE_SERVER_USERNAME", "OPENCODE_SERVER_PASSWORD", "OPENCODE_DB", "OPENCODE_PID", "OPENCODE_ROUTE"];
 const OUR_PREFIX: &str = "ORCHESTRATOR_";
 /// Loopback is reached without a proxy, whatever the person's settings are.
 const NO_PROXY: &str = "127.0.0.1,localhost";
@@ -55,7 +56,8 @@ impl Hosting {
     pub(crate) fn greeting(self) -> Option<String> {
         match self {
             Self::Acp => {
-                let capabilities = json!({ "fs": { "readTextFile": false, "writeTextFile": false }, "terminal": false });
+                let capabilities =
+                    json!({ "fs": { "readTextFile": false, "writeTextFile": false }, "terminal": false });
                 let client = json!({ "name": "opencode-orchestrator", "version": env!("CARGO_PKG_VERSION") });
                 let params = json!({ "protocolVersion": 1, "clientCapabilities": capabilities, "clientInfo": client });
                 Some(format!("{}\n", json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params })))
@@ -68,7 +70,8 @@ impl Hosting {
     /// accepted and never answered.
     pub(crate) fn says_ready(self, line: &str) -> bool {
         match self {
-            Self::Acp => serde_json::from_str::<Value>(line).is_ok_and(|message| message["id"] == 1 && message["result"].is_object()),
+            Self::Acp => serde_json::from_str::<Value>(line)
+                .is_ok_and(|message| message["id"] == 1 && message["result"].is_object()),
             Self::Serve => line.contains("server listening on http"),
         }
     }
@@ -118,7 +121,8 @@ pub(crate) fn environment(
 
 /// The person's inline configuration, with ours on top.
 fn config(theirs: Option<&str>, ours: &Value) -> Value {
-    let mut merged = theirs.and_then(|text| serde_json::from_str(text).ok()).filter(Value::is_object).unwrap_or_else(|| json!({}));
+    let mut merged =
+        theirs.and_then(|text| serde_json::from_str(text).ok()).filter(Value::is_object).unwrap_or_else(|| json!({}));
     merge(&mut merged, &json!({ "autoupdate": false, "share": "disabled" }));
     merge(&mut merged, ours);
     merged
@@ -200,7 +204,13 @@ mod tests {
     #[test]
     fn our_own_secrets_are_not_handed_down_and_the_rest_is() {
         let variables = environment_of(
-            &[("PATH", "/bin"), ("ORCHESTRATOR_MACHINE_SECRET", "x"), ("OPENCODE_SERVER_PASSWORD", "old"), ("ANTHROPIC_API_KEY", "k"), ("NO_PROXY", "corp")],
+            &[
+                ("PATH", "/bin"),
+                ("ORCHESTRATOR_MACHINE_SECRET", "x"),
+                ("OPENCODE_SERVER_PASSWORD", "old"),
+                ("ANTHROPIC_API_KEY", "k"),
+                ("NO_PROXY", "corp"),
+            ],
             &json!({}),
         );
         assert_eq!(value(&variables, "PATH"), Some("/bin"));
@@ -214,7 +224,10 @@ mod tests {
     #[test]
     fn the_persons_inline_configuration_stays_below_ours() {
         let theirs = r#"{"share":"auto","provider":{"mine":{"name":"Mine"}}}"#;
-        let variables = environment_of(&[("OPENCODE_CONFIG_CONTENT", theirs)], &json!({ "provider": { "demo": {} }, "model": "demo/x" }));
+        let variables = environment_of(
+            &[("OPENCODE_CONFIG_CONTENT", theirs)],
+            &json!({ "provider": { "demo": {} }, "model": "demo/x" }),
+        );
         let config: Value = serde_json::from_str(value(&variables, "OPENCODE_CONFIG_CONTENT").unwrap()).unwrap();
         assert_eq!(config["share"], "disabled");
         assert_eq!(config["provider"], json!({ "mine": { "name": "Mine" }, "demo": {} }));

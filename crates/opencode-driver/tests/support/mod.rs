@@ -1,5 +1,11 @@
 //! What the tests against real processes share.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses a part of it; tests may panic")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "each test file uses a part of it; tests may panic"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +31,9 @@ pub fn real_opencode() -> PathBuf {
     }
     let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     let system = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
-    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/opencode/node_modules").join(format!("opencode-{system}-{machine}/bin/opencode"));
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/opencode/node_modules")
+        .join(format!("opencode-{system}-{machine}/bin/opencode"));
     assert!(pinned.is_file(), "the pinned opencode is missing: run tests/opencode/scripts/ensure-opencode");
     pinned.canonicalize().unwrap()
 }
@@ -115,10 +123,16 @@ impl Seen {
 
     pub fn tools(&self) -> Vec<&ToolCall> {
         let tool = |part: &'_ Part| matches!(part.body, PartBody::Tool(_));
-        self.end().answer.parts.iter().filter(|part| tool(part)).map(|part| match &part.body {
-            PartBody::Tool(call) => call,
-            _ => unreachable!(),
-        }).collect()
+        self.end()
+            .answer
+            .parts
+            .iter()
+            .filter(|part| tool(part))
+            .map(|part| match &part.body {
+                PartBody::Tool(call) => call,
+                _ => unreachable!(),
+            })
+            .collect()
     }
 
     /// What was streamed comes to the same as the complete answer.
