@@ -1,9 +1,15 @@
 //! Durable appends per second: `cargo bench -p hub --bench streams`.
 //!
 //! 64 producers, each with a stream of its own and one append of 256 bytes in flight. In each round, in this
-//! order and on the same disk: bare fdatasync, bare SQLite with group commit (the yardstick: one row per
-//! append and nothing else), the typed interface, and HTTP over loopback. A disk is never twice the same, so
-//! the ratios within a round are what counts; the median over the rounds is printed last.
+//! order and on the same disk:
+//! - bare fdatasync of 4 KiB;
+//! - two yardsticks of bare SQLite with group commit: one row per append and nothing else; and one row with
+//!   the producer's sequence number beside it, which is the least that can be fenced. Neither reads or checks;
+//! - the typed interface, and HTTP over loopback;
+//! - HTTP answered at once and without storing anything: what this client, axum and the machine allow.
+//!
+//! A disk is never twice the same, so the ratios within a round are what counts; the medians over the rounds
+//! are printed last.
 //!
 //! `-- --dir PATH` measures on another disk; on a memory file system it shows what the processor takes.
 //! `-- --peer NAME=URL` (repeatable) adds another server of the Durable Streams protocol to each round, URL
@@ -23,7 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::Router;
+use axum::{Router, http::StatusCode, routing::put};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use hub::{
@@ -40,41 +46,55 @@ use tokio::{
 
 const PRODUCERS: usize = 64;
 const APPEND_BYTES: usize = 256;
-const ROUNDS: usize = 5;
-const MEASURE: Duration = Duration::from_secs(3);
-const YARDSTICK: &str = "SQLite, group commit";
+const ROUNDS: usize = 11;
+const MEASURE: Duration = Duration::from_secs(1);
 
 struct Figure {
     per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
+    /// Ratios to the yardsticks of the same round.
+    of_row: f64,
+    of_row_and_seq: f64,
 }
 
 #[tokio::main]
 async fn main() {
     let peers = peers();
     let place = argument("--dir").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").to_owned());
-    let mut all: BTreeMap<String, Vec<(f64, Figure)>> = BTreeMap::new();
-    let mut order = vec![
-        "fdatasync".to_owned(),
-        YARDSTICK.to_owned(),
-        "typed interface".to_owned(),
-        "HTTP".to_owned(),
+    let mut all: BTreeMap<String, Vec<Figure>> = BTreeMap::new();
+    let own = [
+        "fdatasync",
+        "SQLite, row",
+        "SQLite, row and seq",
+        "typed interface",
+        "HTTP",
+        "HTTP, nothing stored",
     ];
+    let mut order: Vec<String> = own.map(str::to_owned).into();
     order.extend(peers.iter().map(|(name, _)| name.clone()));
     for round in 1..=ROUNDS {
         let directory = tempfile::tempdir_in(&place).unwrap();
         let syncs = tokio::task::block_in_place(|| fdatasync(directory.path()));
-        let mut figures = vec![syncs, sqlite(directory.path()).await];
+        let mut figures = vec![
+            syncs,
+            sqlite(directory.path(), false).await,
+            sqlite(directory.path(), true).await,
+        ];
         let streams = Streams::start(
             Store::open(directory.path().join("hub.db")).unwrap(),
             StreamLimits::default(),
         );
         figures.push(typed(&streams).await);
-        let (address, server) = serve(streams.clone()).await;
+        let (address, server) =
+            serve(Router::new().nest("/v1/streams", router(streams.clone(), Arc::new(OpenAccess))))
+                .await;
         figures.push(http(address, "/v1/streams", &format!("http-{round}")).await);
         server.abort();
         streams.store().close().await;
+        let (address, server) = serve(nothing()).await;
+        figures.push(http(address, "/v1/streams", "nothing").await);
+        server.abort();
         for (_, url) in &peers {
             let (address, base) = url;
             figures.push(
@@ -86,32 +106,63 @@ async fn main() {
                 .await,
             );
         }
-        let yardstick = figures[1].per_second;
+        let (row, row_and_seq) = (figures[1].per_second, figures[2].per_second);
         println!("round {round}");
-        for (name, figure) in order.iter().zip(figures) {
-            let ratio = figure.per_second / yardstick;
-            print(name, &figure, ratio);
-            all.entry(name.clone()).or_default().push((ratio, figure));
+        for (name, mut figure) in order.iter().zip(figures) {
+            figure.of_row = figure.per_second / row;
+            figure.of_row_and_seq = figure.per_second / row_and_seq;
+            figure.print(name);
+            all.entry(name.clone()).or_default().push(figure);
         }
     }
-    println!("median over {ROUNDS} rounds of {MEASURE:?}");
+    println!("medians over {ROUNDS} rounds of {MEASURE:?}");
     for name in &order {
-        let figures = all.get_mut(name).unwrap();
-        figures.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        let (ratio, figure) = &figures[ROUNDS / 2];
-        print(name, figure, *ratio);
+        Figure::medians(&all[name]).print(name);
     }
 }
 
-fn print(name: &str, figure: &Figure, ratio: f64) {
-    let Figure {
-        per_second,
-        p50_ms,
-        p99_ms,
-    } = figure;
-    println!(
-        "  {name:<24} {per_second:>8.0}/s  p50 {p50_ms:>6.2} ms  p99 {p99_ms:>6.2} ms  {ratio:>5.2} of the yardstick"
-    );
+impl Figure {
+    fn print(&self, name: &str) {
+        let Self {
+            per_second,
+            p50_ms,
+            p99_ms,
+            of_row,
+            of_row_and_seq,
+        } = self;
+        println!(
+            "  {name:<22} {per_second:>8.0}/s  p50 {p50_ms:>6.2} ms  p99 {p99_ms:>6.2} ms  \
+             {of_row:>5.2} of row  {of_row_and_seq:>5.2} of row and seq"
+        );
+    }
+
+    fn medians(figures: &[Self]) -> Self {
+        let median = |value: fn(&Self) -> f64| {
+            let mut values: Vec<f64> = figures.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        Self {
+            per_second: median(|figure| figure.per_second),
+            p50_ms: median(|figure| figure.p50_ms),
+            p99_ms: median(|figure| figure.p99_ms),
+            of_row: median(|figure| figure.of_row),
+            of_row_and_seq: median(|figure| figure.of_row_and_seq),
+        }
+    }
+
+    fn new(per_second: f64, times: &Histogram<u64>) -> Self {
+        let quantile = |quantile| {
+            Duration::from_micros(times.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
+        };
+        Self {
+            per_second,
+            p50_ms: quantile(0.5),
+            p99_ms: quantile(0.99),
+            of_row: 0.0,
+            of_row_and_seq: 0.0,
+        }
+    }
 }
 
 fn argument(name: &str) -> Option<String> {
@@ -161,7 +212,7 @@ where
         })
         .collect();
     // The first acks open files, connections and caches.
-    tokio::time::sleep(MEASURE / 6).await;
+    tokio::time::sleep(MEASURE / 4).await;
     let (begin, before) = (Instant::now(), count.load(Ordering::Relaxed));
     tokio::time::sleep(MEASURE).await;
     let (done, elapsed) = (count.load(Ordering::Relaxed) - before, begin.elapsed());
@@ -170,13 +221,7 @@ where
     for producer in producers {
         times.add(&producer.await.unwrap().times).unwrap();
     }
-    let quantile =
-        |quantile| Duration::from_micros(times.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
-    Figure {
-        per_second: done as f64 / elapsed.as_secs_f64(),
-        p50_ms: quantile(0.5),
-        p99_ms: quantile(0.99),
-    }
+    Figure::new(done as f64 / elapsed.as_secs_f64(), &times)
 }
 
 struct Meter {
@@ -211,19 +256,13 @@ fn fdatasync(directory: &Path) -> Figure {
             .record(u64::try_from(since.elapsed().as_micros()).unwrap())
             .unwrap();
     }
-    let quantile =
-        |quantile| Duration::from_micros(times.value_at_quantile(quantile)).as_secs_f64() * 1_000.0;
-    Figure {
-        per_second: times.len() as f64 / begin.elapsed().as_secs_f64(),
-        p50_ms: quantile(0.5),
-        p99_ms: quantile(0.99),
-    }
+    Figure::new(times.len() as f64 / begin.elapsed().as_secs_f64(), &times)
 }
 
-/// What SQLite itself gives for the same durability: no streams, no fencing, no savepoints.
-async fn sqlite(directory: &Path) -> Figure {
-    let path = directory.join("yardstick.db");
-    let (queue, mut jobs) = mpsc::channel::<(Vec<u8>, oneshot::Sender<()>)>(1_024);
+/// What SQLite itself gives for the same durability: no lookups, no checks, no savepoints, nothing to read by.
+async fn sqlite(directory: &Path, with_seq: bool) -> Figure {
+    let path = directory.join(format!("yardstick-{with_seq}.db"));
+    let (queue, mut jobs) = mpsc::channel::<(i64, i64, Vec<u8>, oneshot::Sender<()>)>(1_024);
     let writer = std::thread::spawn(move || {
         let connection = Connection::open(path).unwrap();
         connection
@@ -236,10 +275,18 @@ async fn sqlite(directory: &Path) -> Figure {
             .pragma_update(None, "wal_autocheckpoint", 4_096)
             .unwrap();
         connection
-            .execute_batch("CREATE TABLE log (id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+            .execute_batch(
+                "CREATE TABLE log (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, data BLOB NOT NULL);
+                 CREATE TABLE producer (stream INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL);",
+            )
             .unwrap();
+        let mut begin = connection.prepare("BEGIN IMMEDIATE").unwrap();
+        let mut commit = connection.prepare("COMMIT").unwrap();
         let mut insert = connection
-            .prepare("INSERT INTO log (data) VALUES (?1)")
+            .prepare("INSERT INTO log (stream, data) VALUES (?1, ?2)")
+            .unwrap();
+        let mut upsert = connection
+            .prepare("INSERT INTO producer VALUES (?1, 0, ?2) ON CONFLICT DO UPDATE SET epoch = 0, seq = excluded.seq")
             .unwrap();
         let mut group = Vec::new();
         while let Some(job) = jobs.blocking_recv() {
@@ -249,23 +296,33 @@ async fn sqlite(directory: &Path) -> Figure {
             {
                 group.push(job);
             }
-            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-            for (data, _) in &group {
-                insert.execute([data]).unwrap();
+            begin.execute([]).unwrap();
+            for (stream, seq, data, _) in &group {
+                insert.execute((stream, data)).unwrap();
+                if with_seq {
+                    upsert.execute((stream, seq)).unwrap();
+                }
             }
-            connection.execute_batch("COMMIT").unwrap();
-            for (_, reply) in group.drain(..) {
+            commit.execute([]).unwrap();
+            for (.., reply) in group.drain(..) {
                 let _ = reply.send(());
             }
         }
     });
-    let figure = measure(|_, mut meter| {
+    let figure = measure(|number, mut meter| {
         let queue = queue.clone();
         async move {
-            while meter.goes_on() {
+            for seq in 0.. {
+                if !meter.goes_on() {
+                    break;
+                }
                 let since = Instant::now();
                 let (reply, answer) = oneshot::channel();
-                queue.send((vec![b'x'; APPEND_BYTES], reply)).await.unwrap();
+                let stream = i64::try_from(number).unwrap();
+                queue
+                    .send((stream, seq, vec![b'x'; APPEND_BYTES], reply))
+                    .await
+                    .unwrap();
                 answer.await.unwrap();
                 meter.acked(since);
             }
@@ -318,14 +375,20 @@ async fn typed(streams: &Streams) -> Figure {
     .await
 }
 
-async fn serve(streams: Streams) -> (SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>) {
+async fn serve(app: Router) -> (SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = Router::new().nest("/v1/streams", router(streams, Arc::new(OpenAccess)));
     (
         address,
         tokio::spawn(async move { axum::serve(cut_stalled(listener, STALL_LIMIT), app).await }),
     )
+}
+
+/// Takes each body and says that all is well.
+fn nothing() -> Router {
+    let create = async || StatusCode::CREATED;
+    let append = async |_: Bytes| StatusCode::OK;
+    Router::new().route("/v1/streams/{*path}", put(create).post(append))
 }
 
 /// Over kept-open connections, with a client so small that it takes little of the machine.

@@ -113,7 +113,22 @@ impl Store {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.inner.writer.write(job).await
+        self.inner.writer.write(true, job).await
+    }
+
+    /// [`Store::write`] without a savepoint, which is a good part of a small job's cost: for a job that decides
+    /// before it writes. If it fails after its first change all the same, the whole group is undone and told
+    /// [`WriteError::NotCommitted`].
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_decided<T, E, F>(&self, job: F) -> Result<T, WriteError<E>>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.inner.writer.write(false, job).await
     }
 
     /// Runs `query` on a reader's connection, in one read transaction: everything it sees is of one moment.

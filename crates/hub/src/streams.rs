@@ -34,7 +34,7 @@ pub use limits::StreamLimits;
 pub use offset::{Offset, ReadFrom};
 pub use read::{Page, Tail};
 
-use crate::store::{ReadError, Store, Transaction, WriteError};
+use crate::store::{ReadError, Store, Transaction};
 use bytes::Bytes;
 use chunks::LogLevel;
 use live::{Change, Live};
@@ -121,21 +121,7 @@ impl Streams {
         F: FnOnce(&Transaction<'_>) -> Result<T, StreamError> + Send + 'static,
         T: Send + 'static,
     {
-        self.inner
-            .store
-            .write(job)
-            .await
-            .map_err(|error| match error {
-                WriteError::Job(error) => error,
-                WriteError::NotCommitted(_) | WriteError::Busy | WriteError::Closed => {
-                    StreamError::Unavailable {
-                        reason: error.to_string(),
-                    }
-                }
-                WriteError::Panicked { .. } => StreamError::Defect {
-                    reason: error.to_string(),
-                },
-            })
+        self.inner.store.write(job).await.map_err(StreamError::from)
     }
 
     async fn query<T, F>(&self, query: F) -> Result<T, StreamError>

@@ -364,3 +364,31 @@ async fn a_commit_syncs_the_log() {
     // 2 is FULL: the log is synced by each commit, and not only when it is folded into the file.
     assert_eq!(settings.await.expect("reads"), (2, "wal".to_owned()));
 }
+
+#[tokio::test]
+async fn a_decided_job_that_fails_before_it_writes_falls_alone_and_after_it_with_its_group() {
+    let directory = directory();
+    let store = open(&directory);
+    let hold = Hold::take(&store).await;
+    let first = queued(store.write_decided(|transaction| put(transaction, "first"))).await;
+    let refused = queued(store.write_decided(|_| Err::<(), _>("refused"))).await;
+    hold.release();
+    first.await.expect("stands");
+    assert!(matches!(refused.await, Err(WriteError::Job("refused"))));
+
+    let hold = Hold::take(&store).await;
+    let innocent = queued(store.write(|transaction| put(transaction, "innocent"))).await;
+    let broken = queued(store.write_decided(|transaction| {
+        put(transaction, "half").map_err(|_| "unexpected")?;
+        Err::<(), _>("too late")
+    }))
+    .await;
+    let after = queued(store.write(|transaction| put(transaction, "after"))).await;
+    hold.release();
+    assert!(innocent.await.is_err_and(|error| error.is_retryable()));
+    assert!(broken.await.is_err());
+    after
+        .await
+        .expect("the rest of the group gets a transaction of its own");
+    assert_eq!(store.read(keys).await.expect("reads"), ["after", "first"]);
+}

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -25,6 +25,8 @@ const GROUP_JOBS: usize = 256;
 /// How long a caller waits to be queued before it is refused.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
 
+/// Why a group fell with a job that cannot be undone alone.
+const BROKEN_OFF: &str = "a write of the same group broke off midway";
 /// SQLite does not tell the writer why it undid everything, only the job whose statement failed.
 const UNDONE: &str = "the disk is full or failing, and the whole group was undone";
 
@@ -58,14 +60,18 @@ impl Writer {
         Ok(Self { queue })
     }
 
-    pub(super) async fn write<T, E, F>(&self, job: F) -> Result<T, WriteError<E>>
+    pub(super) async fn write<T, E, F>(&self, undoable: bool, job: F) -> Result<T, WriteError<E>>
     where
         F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let message = Message::Job(Box::new(TypedJob { job, reply }));
+        let message = Message::Job(Box::new(TypedJob {
+            undoable,
+            job,
+            reply,
+        }));
         match self.queue.try_send(message) {
             Ok(()) => {}
             Err(TrySendError::Closed(_)) => return Err(WriteError::Closed),
@@ -91,6 +97,8 @@ impl Writer {
 
 /// A job with its types erased.
 trait Job: Send {
+    /// Whether it may fail after it has written, so that it needs a savepoint.
+    fn undoable(&self) -> bool;
     fn run(self: Box<Self>, transaction: &Transaction<'_>) -> Ran;
     fn refuse(self: Box<Self>, why: NotCommitted);
 }
@@ -102,6 +110,7 @@ struct Ran {
 }
 
 struct TypedJob<F, T, E> {
+    undoable: bool,
     job: F,
     reply: oneshot::Sender<Result<T, WriteError<E>>>,
 }
@@ -112,8 +121,12 @@ where
     T: Send + 'static,
     E: Send + 'static,
 {
+    fn undoable(&self) -> bool {
+        self.undoable
+    }
+
     fn run(self: Box<Self>, transaction: &Transaction<'_>) -> Ran {
-        let Self { job, reply } = *self;
+        let Self { job, reply, .. } = *self;
         let outcome = match catch_unwind(AssertUnwindSafe(|| job(transaction))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(WriteError::Job(error)),
@@ -125,9 +138,13 @@ where
             succeeded: outcome.is_ok(),
             answer: Box::new(move |committed| {
                 // A refusal too may rest on what earlier jobs of the group wrote, so it falls with them.
-                let answer = match committed {
-                    Ok(()) => outcome,
-                    Err(why) => Err(WriteError::NotCommitted(why)),
+                let answer = match (outcome, committed) {
+                    (outcome, Ok(())) => outcome,
+                    // A defect is not cured by trying again.
+                    (Err(WriteError::Panicked { message }), Err(_)) => {
+                        Err(WriteError::Panicked { message })
+                    }
+                    (_, Err(why)) => Err(WriteError::NotCommitted(why)),
                 };
                 // A caller that has gone does not want it.
                 let _ = reply.send(answer);
@@ -143,6 +160,13 @@ where
 /// Commits groups until closed; what it returns is dropped once the file is closed, which tells the closers.
 fn run(connection: &Connection, mut messages: mpsc::Receiver<Message>) -> Vec<oneshot::Sender<()>> {
     let mut closing = Vec::new();
+    let mut control = match Control::prepare(connection) {
+        Ok(control) => control,
+        Err(error) => {
+            tracing::error!(%error, "the database takes no writes");
+            return closing;
+        }
+    };
     let mut group = Vec::with_capacity(GROUP_JOBS);
     while let Some(message) = messages.blocking_recv() {
         let mut next = Some(message);
@@ -161,84 +185,123 @@ fn run(connection: &Connection, mut messages: mpsc::Receiver<Message>) -> Vec<on
                 None
             };
         }
-        commit(connection, group.drain(..));
+        control.commit(group.drain(..));
     }
     closing
 }
 
-/// Runs the jobs in one transaction, or in several where SQLite gave one up midway.
-fn commit(connection: &Connection, jobs: impl Iterator<Item = Box<dyn Job>>) {
-    let mut jobs = jobs.peekable();
-    while jobs.peek().is_some() {
-        if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
-            let why = NotCommitted::from_sqlite(&error);
-            tracing::error!(%error, "the database refuses to begin a write");
-            jobs.for_each(|job| job.refuse(why.clone()));
-            return;
-        }
-        let transaction = Transaction::new(connection);
-        let mut ran = Vec::with_capacity(GROUP_JOBS);
-        let mut failure = None;
-        for job in jobs.by_ref() {
-            match run_in_savepoint(&transaction, job) {
-                Ok(job) => ran.push(job),
-                Err((job, why)) => {
-                    ran.push(job);
+/// The statements around the jobs, prepared once.
+struct Control<'c> {
+    connection: &'c Connection,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    savepoint: Statement<'c>,
+    release: Statement<'c>,
+    undo: Statement<'c>,
+}
+
+impl<'c> Control<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            begin: connection.prepare("BEGIN IMMEDIATE")?,
+            commit: connection.prepare("COMMIT")?,
+            savepoint: connection.prepare("SAVEPOINT job")?,
+            release: connection.prepare("RELEASE job")?,
+            undo: connection.prepare("ROLLBACK TO job")?,
+        })
+    }
+
+    /// Runs the jobs in one transaction, or in several where SQLite gave one up midway.
+    fn commit(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) {
+        let mut jobs = jobs.peekable();
+        while jobs.peek().is_some() {
+            if let Err(error) = self.begin.execute([]) {
+                let why = NotCommitted::from_sqlite(&error);
+                tracing::error!(%error, "the database refuses to begin a write");
+                jobs.for_each(|job| job.refuse(why.clone()));
+                return;
+            }
+            let transaction = Transaction::new(self.connection);
+            let mut ran = Vec::with_capacity(GROUP_JOBS);
+            let mut failure = None;
+            for job in jobs.by_ref() {
+                let (job, settled) = self.run_job(&transaction, job);
+                ran.push(job);
+                if let Err(why) = settled {
                     failure = Some(why);
                     break;
                 }
             }
-        }
-        let committed = match failure {
-            None => {
-                execute(connection, "COMMIT").map_err(|error| NotCommitted::from_sqlite(&error))
+            let committed = match failure {
+                None => self
+                    .commit
+                    .execute([])
+                    .map(drop)
+                    .map_err(|error| NotCommitted::from_sqlite(&error)),
+                Some(why) => Err(why),
+            };
+            if let Err(why) = &committed {
+                tracing::error!(jobs = ran.len(), %why, "a group of writes was not committed");
+                if !self.connection.is_autocommit() {
+                    // If even this fails, the next BEGIN does, and says so.
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+            } else {
+                transaction.into_hooks().into_iter().for_each(run_hook);
             }
-            Some(why) => Err(why),
-        };
-        if let Err(why) = &committed {
-            tracing::error!(jobs = ran.len(), %why, "a group of writes was not committed");
-            if !connection.is_autocommit() {
-                // If even this fails, the next BEGIN does, and says so.
-                let _ = execute(connection, "ROLLBACK");
+            for job in ran {
+                (job.answer)(committed.clone());
             }
-        } else {
-            transaction.into_hooks().into_iter().for_each(run_hook);
-        }
-        for job in ran {
-            (job.answer)(committed.clone());
         }
     }
-}
 
-/// The error side carries a job after which the transaction can't go on, with the reason.
-fn run_in_savepoint(
-    transaction: &Transaction<'_>,
-    job: Box<dyn Job>,
-) -> Result<Ran, (Ran, NotCommitted)> {
-    let hooks = transaction.hooks_so_far();
-    let savepoint = execute(transaction, "SAVEPOINT job");
-    let ran = job.run(transaction);
-    let settled = savepoint.and_then(|()| {
+    /// The error says why the transaction can't go on.
+    fn run_job(
+        &mut self,
+        transaction: &Transaction<'_>,
+        job: Box<dyn Job>,
+    ) -> (Ran, Result<(), NotCommitted>) {
+        let hooks = transaction.hooks_so_far();
+        let changes = transaction.total_changes();
+        let undoable = job.undoable();
+        if undoable && let Err(error) = self.savepoint.execute([]) {
+            return (job.run(transaction), Err(NotCommitted::from_sqlite(&error)));
+        }
+        let ran = job.run(transaction);
         if transaction.is_autocommit() {
             // SQLite rolls all back by itself when the disk is full or fails.
-            return Ok(false);
+            return (
+                ran,
+                Err(NotCommitted::Storage {
+                    reason: UNDONE.to_owned(),
+                }),
+            );
         }
         if !ran.succeeded {
             transaction.forget_hooks_after(hooks);
-            execute(transaction, "ROLLBACK TO job")?;
+            if !undoable && transaction.total_changes() != changes {
+                return (
+                    ran,
+                    Err(NotCommitted::Storage {
+                        reason: BROKEN_OFF.to_owned(),
+                    }),
+                );
+            }
         }
-        execute(transaction, "RELEASE job")?;
-        Ok(true)
-    });
-    match settled {
-        Ok(true) => Ok(ran),
-        Ok(false) => Err((
+        let settled = match (undoable, ran.succeeded) {
+            (false, _) => Ok(()),
+            (true, true) => self.release.execute([]).map(drop),
+            (true, false) => self
+                .undo
+                .execute([])
+                .and_then(|_| self.release.execute([]))
+                .map(drop),
+        };
+        (
             ran,
-            NotCommitted::Storage {
-                reason: UNDONE.to_owned(),
-            },
-        )),
-        Err(error) => Err((ran, NotCommitted::from_sqlite(&error))),
+            settled.map_err(|error| NotCommitted::from_sqlite(&error)),
+        )
     }
 }
 
@@ -249,8 +312,4 @@ fn run_hook(hook: impl FnOnce()) {
             "a defect: what follows a commit panicked"
         );
     }
-}
-
-fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
 }

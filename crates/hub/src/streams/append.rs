@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     Fence, Offset, Payload, StreamError, Streams, chunks,
-    content::essence,
+    content::same,
     row::{self, Row},
 };
 use crate::store::Transaction;
@@ -77,7 +77,7 @@ impl Streams {
             return on_closed(&row, producer.as_ref(), known, payload.is_none() && close);
         }
         let data = match payload {
-            Some(payload) if essence(&payload.content_type) != essence(&row.content_type) => {
+            Some(payload) if !same(&payload.content_type, &row.content_type) => {
                 return Err(StreamError::ContentType {
                     expected: row.content_type,
                 });
@@ -170,13 +170,14 @@ impl Streams {
         fence: Option<Fence>,
     ) -> Result<Appended, StreamError> {
         let streams = self.clone();
-        self.submit(move |transaction| {
+        // Fences only look, and an append is refused before its first change or not at all.
+        let appended = self.inner.store.write_decided(move |transaction| {
             if let Some(fence) = fence {
                 fence(transaction, append.producer.as_ref())?;
             }
             streams.append(transaction, &path, append)
-        })
-        .await
+        });
+        Ok(appended.await?)
     }
 }
 

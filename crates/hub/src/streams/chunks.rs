@@ -5,16 +5,25 @@
 //! `stream_chunk`, where the appends of a stream lie together; a read takes a stream's settled bytes from
 //! there and goes through the log, which is kept short, for the rest.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::{Bytes, BytesMut};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{StreamError, content::Kind};
+use super::{
+    StreamError,
+    content::{Kind, ends_a_message},
+};
 
 /// The log is settled when it has as many rows, or as many bytes.
-const LOG_ROWS: usize = 2_048;
-const LOG_BYTES: usize = 2 << 20;
+const LOG_ROWS: usize = 1_024;
+const LOG_BYTES: usize = 1 << 20;
+
+/// Appends are settled together up to this size.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// How long the log is.
 #[derive(Debug)]
@@ -68,23 +77,51 @@ pub(super) fn put(
         .map(drop)
 }
 
-/// Moves the log to where reads are cheap.
+/// Moves the log to where reads are cheap. Small appends that follow one another become one chunk.
 pub(super) fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO stream_chunk (stream, start, data) SELECT stream, start, data FROM stream_log \
-             ORDER BY stream, start",
-        )?
-        .execute([])?;
-    connection
-        .prepare_cached(
-            "UPDATE stream SET settled = tail WHERE id IN (SELECT stream FROM stream_log)",
-        )?
-        .execute([])?;
+    let mut gathered: BTreeMap<i64, (u64, Vec<u8>)> = BTreeMap::new();
+    let mut log =
+        connection.prepare_cached("SELECT stream, start, data FROM stream_log ORDER BY id")?;
+    let mut rows = log.query([])?;
+    while let Some(row) = rows.next()? {
+        let (stream, start) = (row.get(0)?, row.get(1)?);
+        let data = row.get_ref(2)?.as_blob()?;
+        let (first, chunk) = gathered
+            .entry(stream)
+            .or_insert_with(|| (start, Vec::new()));
+        if !chunk.is_empty() && chunk.len() + data.len() > CHUNK_BYTES {
+            put_chunk(connection, stream, *first, chunk)?;
+            *first = start;
+            chunk.clear();
+        }
+        chunk.extend_from_slice(data);
+    }
+    for (stream, (first, chunk)) in &gathered {
+        put_chunk(connection, *stream, *first, chunk)?;
+        connection
+            .prepare_cached("UPDATE stream SET settled = ?2 WHERE id = ?1")?
+            .execute(params![stream, end(*first, chunk)])?;
+    }
     connection
         .prepare_cached("DELETE FROM stream_log")?
         .execute([])
         .map(drop)
+}
+
+fn put_chunk(
+    connection: &Connection,
+    stream: i64,
+    start: u64,
+    data: &[u8],
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO stream_chunk (stream, start, data) VALUES (?1, ?2, ?3)")?
+        .execute(params![stream, start, data])
+        .map(drop)
+}
+
+fn end(start: u64, data: &[u8]) -> u64 {
+    start + u64::try_from(data.len()).unwrap_or(u64::MAX)
 }
 
 /// Begins to remove a stream's bytes; what is settled is left to [`remove_some`], so that a large stream does
@@ -121,7 +158,7 @@ pub(super) fn remove_some(connection: &Connection, limit: u32) -> rusqlite::Resu
     Ok(true)
 }
 
-/// The bytes from `position`, which is before the tail, as far as whole appends fit `limit` (at least one),
+/// The bytes from `position`, which is before the tail, as far as whole chunks fit `limit` (at least one),
 /// and where they end.
 pub(super) fn get(
     connection: &Connection,
@@ -178,7 +215,7 @@ impl Page {
             let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
             // Only the first row can begin before the position.
             let skip = usize::try_from(self.position.saturating_sub(start)).unwrap_or(usize::MAX);
-            if skip > 0 && self.kind == Kind::Json {
+            if self.kind == Kind::Json && !ends_a_message(data.get(..skip).unwrap_or_default()) {
                 return Err(StreamError::invalid(
                     "the offset lies within a message; use one that this backend gave out",
                 ));

@@ -8,6 +8,7 @@ use super::{StreamError, StreamLimits, limits::CONTENT_TYPE_MAX_BYTES};
 /// The content type of a stream for which none was given.
 pub(super) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 const JSON: &str = "application/json";
+const TEXT: &str = "text/";
 
 /// How the bytes of a stream are to be treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +24,12 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn of(content_type: &str) -> Self {
         let essence = essence(content_type);
-        if essence == JSON {
+        if essence.eq_ignore_ascii_case(JSON) {
             Self::Json
-        } else if essence.starts_with("text/") {
+        } else if essence
+            .get(..TEXT.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(TEXT))
+        {
             Self::Text
         } else {
             Self::Binary
@@ -48,14 +52,17 @@ impl Kind {
     }
 }
 
-/// Type and subtype in lower case, without parameters: what is compared.
-pub(super) fn essence(content_type: &str) -> String {
+/// Type and subtype without parameters; see [`same`].
+fn essence(content_type: &str) -> &str {
     content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
+        .split_once(';')
+        .map_or(content_type, |(essence, _)| essence)
         .trim()
-        .to_ascii_lowercase()
+}
+
+/// Whether two content types are the same but for case and parameters.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    essence(one).eq_ignore_ascii_case(essence(other))
 }
 
 /// Refuses a content type that can't be one, or is too long to keep.
@@ -161,22 +168,43 @@ fn flatten(body: &[u8], depth_limit: usize) -> Result<Bytes, StreamError> {
 
 /// How deep brackets nest outside strings; exact for what is JSON.
 pub(crate) fn depth(json: &[u8]) -> usize {
-    let (mut open, mut deepest) = (0_usize, 0);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in json {
+    let mut nesting = Nesting::default();
+    json.iter()
+        .map(|byte| nesting.after(*byte))
+        .max()
+        .unwrap_or(0)
+}
+
+/// Whether stored messages, cut here, are cut between two of them.
+pub(super) fn ends_a_message(stored: &[u8]) -> bool {
+    let mut nesting = Nesting::default();
+    stored.iter().for_each(|byte| {
+        nesting.after(*byte);
+    });
+    stored.is_empty() || (stored.ends_with(b",") && nesting.open == 0 && !nesting.in_string)
+}
+
+/// Follows the brackets and strings of JSON.
+#[derive(Default)]
+struct Nesting {
+    open: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Nesting {
+    /// How many brackets are open after this byte.
+    fn after(&mut self, byte: u8) -> usize {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                open += 1;
-                deepest = deepest.max(open);
-            }
-            b']' | b'}' if !in_string => open = open.saturating_sub(1),
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_string => self.escaped = true,
+            b'"' => self.in_string = !self.in_string,
+            b'[' | b'{' if !self.in_string => self.open += 1,
+            b']' | b'}' if !self.in_string => self.open = self.open.saturating_sub(1),
             _ => {}
         }
+        self.open
     }
-    deepest
 }
 
 #[cfg(test)]
@@ -222,6 +250,15 @@ mod tests {
             stored(r#""[[[[[[[[""#).is_ok(),
             "brackets in a string are text"
         );
+    }
+
+    #[test]
+    fn messages_are_told_apart_from_their_insides() {
+        let stored = br#"{"a":"x,","b":[1,2]},"\",",7,"#;
+        let cuts: Vec<usize> = (0..=stored.len())
+            .filter(|end| ends_a_message(&stored[..*end]))
+            .collect();
+        assert_eq!(cuts, [0, 21, 27, 29]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use protocol::CallError;
 
 use super::Offset;
+use crate::store::WriteError;
 
 /// A refusal. Apart from `Unavailable`, trying the same again changes nothing.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +103,22 @@ pub enum StreamError {
     /// The statement failed.
     #[error("the backend could not use its database ({0}); try again")]
     Storage(#[from] rusqlite::Error),
+}
+
+impl From<WriteError<Self>> for StreamError {
+    fn from(error: WriteError<Self>) -> Self {
+        match error {
+            WriteError::Job(error) => error,
+            WriteError::NotCommitted(_) | WriteError::Busy | WriteError::Closed => {
+                Self::Unavailable {
+                    reason: error.to_string(),
+                }
+            }
+            WriteError::Panicked { .. } => Self::Defect {
+                reason: error.to_string(),
+            },
+        }
+    }
 }
 
 impl StreamError {

@@ -8,7 +8,7 @@ use super::{
     Fence, Offset, Payload, StreamError, Streams, Tail,
     append::mark_closed,
     chunks,
-    content::{DEFAULT_CONTENT_TYPE, check_content_type, essence},
+    content::{DEFAULT_CONTENT_TYPE, check_content_type, same},
     limits::{PATH_MAX_BYTES, TTL_MAX_S},
     row,
 };
@@ -97,7 +97,7 @@ impl Streams {
         }
         let now_ms = self.now_ms();
         if let Some(row) = row::load_or_clear(self, transaction, path, now_ms)? {
-            let same = essence(&row.content_type) == essence(&content_type)
+            let same = same(&row.content_type, &content_type)
                 && (row.ttl_s, row.expires_ms) == (lifetime.ttl_s(), lifetime.expires_ms())
                 && row.closed == closed;
             row::touch(transaction, row.id, now_ms)?;
