@@ -62,7 +62,7 @@ export function MachinesPage() {
           )}
           {machines === undefined ? <ListSkeleton /> : <FirstSteps />}
           {machines !== undefined && machines.length > 0 && (
-            <section aria-label="All machines" className="overflow-hidden rounded-lg border bg-card" data-testid="machine-list">
+            <section aria-label="All machines" className="grid grid-cols-[minmax(0,1fr)_auto] overflow-hidden rounded-lg border bg-card md:grid-cols-[minmax(8rem,auto)_auto_minmax(0,1fr)_auto]" data-testid="machine-list">
               {machines.map((machine) => (
                 <MachineRow key={machine.id} machine={machine} />
               ))}
@@ -93,7 +93,7 @@ function MachineRow({ machine }: { machine: MachineSummary }) {
       to={{ page: "machine", machineId: machine.id }}
       data-testid="machine-row"
       data-machine-id={machine.id}
-      className="grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-4 gap-y-1 border-b px-3 py-2.5 outline-none last:border-b-0 hover:bg-accent/60 focus-visible:ring-[3px] focus-visible:ring-ring/50 focus-visible:ring-inset md:grid-cols-[minmax(0,2fr)_minmax(0,2fr)_minmax(0,3fr)_auto]"
+      className="col-span-full grid grid-cols-subgrid items-center gap-x-6 gap-y-1 border-b px-3 py-2.5 outline-none last:border-b-0 hover:bg-accent/60 focus-visible:ring-[3px] focus-visible:ring-ring/50 focus-visible:ring-inset"
     >
       <span className="flex min-w-0 items-center gap-2 font-medium">
         <span className="truncate">{machine.name}</span>
@@ -103,7 +103,7 @@ function MachineRow({ machine }: { machine: MachineSummary }) {
       <span className="min-w-0 truncate font-mono text-xs text-muted-foreground max-md:col-span-2">
         {info ? `${info.hostname} · ${info.os}/${info.arch} · ${info.root}` : "—"}
       </span>
-      <span className="flex items-center gap-3 text-xs text-muted-foreground tabular-nums max-md:col-span-2">
+      <span className="flex items-center justify-end gap-3 text-xs text-muted-foreground tabular-nums max-md:col-span-2 max-md:justify-start">
         {info?.problem != null && (
           <span className="flex items-center gap-1 text-wait" title={info.problem}>
             <TriangleAlertIcon className="size-3.5" />

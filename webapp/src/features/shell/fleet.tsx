@@ -6,7 +6,7 @@ import { useWatch, useWatchMany, type Watched } from "@/lib/backend/react";
 import type { ChatSummary, MachineId, MachineList, MachineView } from "@/lib/backend/wire.gen";
 
 /** Machines followed in full at all times; beyond it a machine is followed while it is open in the tree. */
-const FOLLOWED_MACHINES = 40;
+const FOLLOWED_MACHINES = 24;
 
 interface Fleet {
   list: Watched<MachineList>;

@@ -171,7 +171,7 @@ function WorkerNode({ worker, machine, chats, route, onFollow }: NodeProps & { w
               to={{ page: "chat", chatSessionId: chat.id }}
               onClick={onFollow}
               aria-current={chat.id === currentId ? "page" : undefined}
-              className={cn(ROW, chat.id === currentId && ROW_CURRENT)}
+              className={cn(ROW, "pl-3.5", chat.id === currentId && ROW_CURRENT)}
               data-testid="sidebar-chat"
               data-chat-id={chat.id}
             >

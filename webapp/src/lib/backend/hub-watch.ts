@@ -4,6 +4,9 @@ import { keepReading } from "./reconnect";
 import type { SseEvent } from "./sse";
 import type { CallError } from "./wire.gen";
 
+/** The hub takes this many watches on one connection; a person with more gets a second one. */
+const WATCHES_PER_CONNECTION = 32;
+
 interface Subscriber {
   onValue: (value: never) => void;
   onState: (state: WatchState) => void;
@@ -28,7 +31,7 @@ export class HubWatches {
   readonly connection = new Cell<ConnectionState>({ kind: "connecting" });
   readonly #watches = new Map<string, Watch>();
   #nextId = 1;
-  #stop: (() => void) | null = null;
+  #stops: (() => void)[] = [];
   #reopenPending = false;
 
   watch<Name extends QueryName>(
@@ -79,20 +82,23 @@ export class HubWatches {
   }
 
   #close(): void {
-    this.#stop?.();
-    this.#stop = null;
+    for (const stop of this.#stops) stop();
+    this.#stops = [];
   }
 
   #open(): void {
     const watches = [...this.#watches.values()].map(({ id, name, args }) => ({ id, function: name, args }));
-    const url = `/v1/watch?watches=${encodeURIComponent(JSON.stringify(watches))}`;
-    this.#stop = keepReading({
-      url: () => url,
-      onOpen: () => this.connection.set({ kind: "live" }),
-      onEvent: (event) => this.#receive(event),
-      onLost: (since) => this.#lost(since),
-      onRefused: (error) => this.#refused(error),
-    });
+    for (let first = 0; first < watches.length; first += WATCHES_PER_CONNECTION) {
+      const group = JSON.stringify(watches.slice(first, first + WATCHES_PER_CONNECTION));
+      const stop = keepReading({
+        url: () => `/v1/watch?watches=${encodeURIComponent(group)}`,
+        onOpen: () => this.connection.set({ kind: "live" }),
+        onEvent: (event) => this.#receive(event),
+        onLost: (since) => this.#lost(since),
+        onRefused: (error) => this.#refused(error),
+      });
+      this.#stops.push(stop);
+    }
   }
 
   #lost(since: number | null): void {

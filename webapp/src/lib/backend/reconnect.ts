@@ -5,6 +5,9 @@ import { readSse, type SseEvent } from "./sse";
 /** A ping comes every 15 s: a connection silent for longer when the person comes back is not waited for. */
 const SUSPECT_AFTER_MS = 20_000;
 
+/** Refusals that trying again would not change; all others pass. */
+const FINAL = new Set<BackendError["code"]>(["invalid", "too_large", "unauthenticated", "forbidden", "not_found", "revoked", "expired", "upgrade_required"]);
+
 export interface ReconnectHandlers {
   /** Where to read from now on; asked anew for every try. */
   url: () => string;
@@ -55,7 +58,7 @@ export function keepReading(handlers: ReconnectHandlers): () => void {
         );
       } catch (error) {
         if (isEnded()) return;
-        if (error instanceof BackendError && !error.isRetryable && error.code !== "internal") {
+        if (error instanceof BackendError && FINAL.has(error.code)) {
           stopListening();
           handlers.onRefused(error);
           return;

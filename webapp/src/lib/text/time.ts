@@ -32,6 +32,12 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
 }
 
+/** The same in whole seconds: for what counts while one looks. */
+export function elapsed(ms: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / 1_000);
+  return seconds < 10 ? `${seconds} s` : duration(seconds * 1_000);
+}
+
 /** `9:07`: for a countdown. */
 export function countdown(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1_000));

@@ -97,7 +97,7 @@ function supersede(parts: readonly Part[], id: string): readonly Part[] {
     case "notice":
       return parts.with(index, { ...part, text: "" });
     case "tool": {
-      const { output: _, ...rest } = part;
+      const { output, ...rest } = part;
       return parts.with(index, rest);
     }
     default:

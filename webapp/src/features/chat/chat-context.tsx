@@ -1,0 +1,23 @@
+"use client";
+
+import { createContext, useContext } from "react";
+
+import type { ChatState } from "@/lib/backend/wire.gen";
+import type { ChatStore } from "@/lib/chat/chat-store";
+
+interface ChatContextValue {
+  store: ChatStore;
+  chatState: ChatState;
+  /** A sentence that says that the machine is away, or null while it is there. */
+  away: string | null;
+  /** Messages can still be sent. */
+  canWrite: boolean;
+}
+
+export const ChatContext = createContext<ChatContextValue | null>(null);
+
+export function useChatContext(): ChatContextValue {
+  const value = useContext(ChatContext);
+  if (!value) throw new Error("useChatContext outside ChatPage");
+  return value;
+}
