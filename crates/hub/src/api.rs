@@ -50,6 +50,7 @@ pub(crate) struct App {
     pub(crate) passwords: Arc<auth::Passwords>,
     pub(crate) limiter: Arc<limiter::Limiter>,
     pub(crate) watch_slots: Arc<Semaphore>,
+    pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) public_url: Option<Arc<str>>,
 }
 
@@ -59,6 +60,7 @@ impl App {
         Self {
             passwords: Arc::new(auth::Passwords::new(clock.clone())),
             limiter: Arc::new(limiter::Limiter::new(clock)),
+            large_bodies: Arc::new(Semaphore::new(calls::LARGE_BODIES_MAX)),
             watch_slots: Arc::new(Semaphore::new(watch::CONNECTIONS_MAX)),
             public_url: public_url.map(Into::into),
             core,

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use axum::serve::{IncomingStream, Listener, ListenerExt as _};
 use protocol::{
     CallError, ErrorCode,
     backend::{Caller, Request},
@@ -20,16 +19,16 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     api::{
-        self, App, Core, Guard, InvalidPublicUrl, LinkLife, Page, PageSource, Peer, PrepareError,
+        self, App, Core, Guard, InvalidPublicUrl, LinkLife, Page, PageSource, PrepareError,
         link_url, local_token_path,
     },
     clock::Clock,
-    listen::{CutStalled, STALL_LIMIT, cut_stalled},
+    server,
     store::{OpenError, Store},
     streams::{StreamLimits, Streams},
 };
 
-/// How long open requests may go on once the hub stops.
+/// How long work in the background may go on once the hub stops.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 /// The database in the data directory.
 const DATABASE: &str = "hub.db";
@@ -106,7 +105,7 @@ pub enum StartError {
 pub struct Hub;
 
 impl Hub {
-    /// Starts a hub; it serves when this returns.
+    /// Starts a hub; it serves when this returns. Raises this process's limit of open files.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -129,6 +128,7 @@ impl Hub {
         );
         let core = Core::new(streams, config.clock);
         let owner = api::prepare(&core, &config.data_dir).await?;
+        raise_open_files();
         let listen_error = |source| StartError::Listen {
             address: config.listen,
             source,
@@ -142,17 +142,7 @@ impl Hub {
         drop(deadlines);
         let app = App::new(core.clone(), config.public_url.as_deref());
         let router = api::router(app, guard_of(address)?, Page::new(config.page));
-        let listener = listener.tap_io(|stream| {
-            // A small event must not wait for the acknowledgement of the one before.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-        });
-        let service = router.into_make_service_with_connect_info::<Peer>();
-        let stop = core.stop.clone();
-        let serving = axum::serve(cut_stalled(listener, STALL_LIMIT), service)
-            .with_graceful_shutdown(async move { stop.cancelled().await });
-        let server = tokio::spawn(async move { serving.await });
+        let server = tokio::spawn(server::serve(listener, router, core.stop.clone()));
         tracing::info!(%address, "the hub serves");
         Ok(RunningHub {
             core,
@@ -162,6 +152,26 @@ impl Hub {
             data_dir: config.data_dir,
             server,
         })
+    }
+}
+
+/// Each connection is an open file, and the usual limit of 1,024 is less than some hundred machines need.
+fn raise_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        const WANTED: u64 = 65_536;
+        let limit = getrlimit(Resource::Nofile);
+        let wanted = limit.maximum.map_or(WANTED, |most| most.min(WANTED));
+        if limit.current.is_some_and(|current| current < wanted) {
+            let raised = Rlimit {
+                current: Some(wanted),
+                ..limit
+            };
+            if let Err(error) = setrlimit(Resource::Nofile, raised) {
+                tracing::debug!(%error, "the limit of open files stays as it is");
+            }
+        }
     }
 }
 
@@ -189,7 +199,7 @@ pub struct RunningHub {
     public_url: Option<String>,
     owner: PersonId,
     data_dir: PathBuf,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
 }
 
 impl RunningHub {
@@ -300,15 +310,8 @@ impl RunningHub {
     pub async fn shutdown(self) {
         let Self { core, server, .. } = self;
         core.stop.cancel();
-        let abort = server.abort_handle();
-        match tokio::time::timeout(STOP_WAIT, server).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "the server ended with an error"),
-            Ok(Err(error)) => tracing::warn!(%error, "the server did not end well"),
-            Err(_) => {
-                abort.abort();
-                tracing::warn!("requests were still open when the hub stopped");
-            }
+        if let Err(error) = server.await {
+            tracing::warn!(%error, "the server did not end well");
         }
         core.tasks.close();
         if tokio::time::timeout(STOP_WAIT, core.tasks.wait())
@@ -318,13 +321,5 @@ impl RunningHub {
             tracing::warn!("work was still under way when the hub stopped");
         }
         core.store().close().await;
-    }
-}
-
-impl<L: Listener<Addr = SocketAddr>>
-    axum::extract::connect_info::Connected<IncomingStream<'_, CutStalled<L>>> for Peer
-{
-    fn connect_info(stream: IncomingStream<'_, CutStalled<L>>) -> Self {
-        Self(*stream.remote_addr())
     }
 }

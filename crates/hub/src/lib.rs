@@ -7,6 +7,7 @@ mod clock;
 mod hub;
 pub mod listen;
 pub mod refusal;
+mod server;
 pub mod store;
 pub mod streams;
 

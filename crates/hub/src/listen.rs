@@ -62,6 +62,15 @@ pub struct Guarded<I> {
 }
 
 impl<I> Guarded<I> {
+    /// Fails writes of `io` that wait for `limit`.
+    pub(crate) fn new(io: I, limit: Duration) -> Self {
+        Self {
+            io,
+            limit,
+            stalled: None,
+        }
+    }
+
     fn judge<T>(
         &mut self,
         context: &mut Context<'_>,

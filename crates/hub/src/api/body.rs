@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::streams::json_depth;
 
 /// How long a body may take to arrive.
-const BODY_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const BODY_WAIT: Duration = Duration::from_secs(30);
 /// A refused body is read to its end up to so many bytes, so that the client sees the answer instead of a
 /// broken connection.
 const DISCARD_BYTES: usize = 16 << 20;
@@ -47,9 +47,7 @@ pub(crate) async fn json(
 }
 
 async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, CallError> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced = announced(headers);
     if body.is_end_stream() || announced == Some(0) {
         return Ok(Bytes::new());
     }
@@ -84,9 +82,16 @@ async fn bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, C
         .unwrap_or_else(|_| Err(broken("took too long to arrive")))
 }
 
+/// The body's length, if its sender said it.
+pub(crate) fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
 fn broken(how: &str) -> CallError {
     CallError::new(
-        ErrorCode::Invalid,
+        ErrorCode::Unavailable,
         format!("The body {how}. Send the request again."),
     )
 }

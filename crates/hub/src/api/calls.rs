@@ -6,18 +6,28 @@ use axum::{
 };
 use protocol::{
     CallError, ErrorCode,
-    backend::{Caller, Request},
-    functions::{Access, FUNCTIONS, FunctionInfo, Kind},
+    backend::{Actor, Caller, Request},
+    functions::{Access, FUNCTIONS, Function as _, FunctionInfo, Kind, WriteMessage},
     ids::IdempotencyKey,
     limits::{CALL_MAX_BYTES, FULL_MESSAGE_MAX_BYTES},
 };
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{App, auth::Credential, body, guard::Origin};
+use super::{
+    App,
+    auth::Credential,
+    body::{self, BODY_WAIT},
+    guard::Origin,
+};
 use crate::refusal;
 
 /// The header with the idempotency key.
 const KEY_HEADER: &str = "idempotency-key";
+/// A body up to this size is received before it is known who sends it.
+const SMALL_BODY_BYTES: usize = 64 * 1024;
+/// Larger bodies that may be received at a time.
+pub(crate) const LARGE_BODIES_MAX: usize = 64;
 /// What surrounds a complete message in the call that writes it.
 const MESSAGE_FRAME_BYTES: usize = 64 * 1024;
 
@@ -46,10 +56,12 @@ pub(crate) fn path(function: &FunctionInfo) -> String {
 
 /// The largest body of a call.
 pub(crate) fn body_limit(function: &FunctionInfo) -> usize {
-    if function.name == "worker.chat.writeMessage" {
-        FULL_MESSAGE_MAX_BYTES + MESSAGE_FRAME_BYTES
-    } else {
-        CALL_MAX_BYTES
+    match function.access {
+        Access::Anyone => SMALL_BODY_BYTES,
+        Access::Machine if function.name == WriteMessage::NAME => {
+            FULL_MESSAGE_MAX_BYTES + MESSAGE_FRAME_BYTES
+        }
+        Access::Person | Access::Machine => CALL_MAX_BYTES,
     }
 }
 
@@ -74,7 +86,14 @@ async fn serve(
         (Access::Person | Access::Machine, _) => {}
     }
     let key = idempotency_key(headers)?;
-    let args = body::json(headers, body, body_limit(function)).await?;
+    let limit = body_limit(function);
+    let expected = body::announced(headers).unwrap_or(limit);
+    let place = if expected > SMALL_BODY_BYTES {
+        Some(place_for_large_body(app, &credential).await?)
+    } else {
+        None
+    };
+    let args = body::json(headers, body, limit).await?;
     let core = &app.core;
     let now_ms = core.clock.now_ms();
     let brought = credential.clone();
@@ -99,8 +118,36 @@ async fn serve(
             .await
         }
     }?;
+    drop(place);
     credential.note_use(core).await;
     Ok(reply)
+}
+
+/// Lets a body in that takes much memory: of callers whose credential holds, and of few at a time.
+async fn place_for_large_body(
+    app: &App,
+    credential: &Credential,
+) -> Result<OwnedSemaphorePermit, CallError> {
+    let (asked, now_ms) = (credential.clone(), app.core.clock.now_ms());
+    let actor = app
+        .core
+        .look(move |connection, backend| backend.recognise(&asked.caller(connection, now_ms)?))
+        .await
+        .flatten()?;
+    if actor == Actor::Anyone {
+        return Err(super::auth::not_signed_in());
+    }
+    let place = app.large_bodies.clone().acquire_owned();
+    match tokio::time::timeout(BODY_WAIT, place).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) | Err(_) => Err(CallError {
+            retry_after_ms: Some(1_000),
+            ..CallError::new(
+                ErrorCode::Unavailable,
+                "The backend receives too many large messages at this moment. Try again.",
+            )
+        }),
+    }
 }
 
 fn caller(

@@ -127,6 +127,11 @@ pub(super) fn add_link(
     expires_ms: u64,
     life: LinkLife,
 ) -> rusqlite::Result<()> {
+    // So that unused ones do not gather.
+    connection.execute(
+        "DELETE FROM sign_in_link WHERE expires_ms <= ?1",
+        [expires_ms.saturating_sub(life.ms())],
+    )?;
     connection
         .execute(
             "INSERT INTO sign_in_link (hash, person, expires_ms, process_bound) VALUES (?1, ?2, ?3, ?4)",
