@@ -90,7 +90,7 @@ async fn what_is_streamed_while_the_network_is_cut_arrives_afterwards_once() {
         id: "p".to_owned(),
         body: PartBody::Text { text: whole },
     };
-    assert_eq!(answer(&stage).await, [expected.clone()]);
+    assert_eq!(answer(&stage).await, std::slice::from_ref(&expected));
     assert_eq!(streamed(&stage, &turn).await, [expected]);
 }
 
