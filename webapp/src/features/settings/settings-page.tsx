@@ -12,14 +12,16 @@ import { useBackend } from "@/lib/backend/react";
 import { setTheme, useTheme, type Theme } from "@/lib/theme";
 import { cn } from "@/lib/utils";
 
+import { NotificationSwitch } from "./notification-switch";
 import { PasswordForm } from "./password-form";
 
 export function SettingsPage() {
   const { auth } = useBackend();
-  const { me } = useIdentity();
+  const { me, refresh } = useIdentity();
   const signOut = async () => {
     try {
       await auth.signOut();
+      await refresh();
     } catch (error) {
       toast.error("You are still signed in", { description: asBackendError(error).message });
     }
@@ -33,6 +35,9 @@ export function SettingsPage() {
         <div className="mx-auto flex w-full max-w-2xl flex-col divide-y p-4 md:p-6" data-testid="settings">
           <Section title="Appearance" text="Kept in this browser.">
             <ThemePicker />
+          </Section>
+          <Section title="Notifications" text="When a turn ends or somebody waits for you, while this page is out of sight.">
+            <NotificationSwitch />
           </Section>
           <Section
             title={me.hasPassword ? "Password" : "Set a password"}

@@ -12,9 +12,11 @@ import { MachinesPage } from "@/features/machines/machines-page";
 import { SettingsPage } from "@/features/settings/settings-page";
 import type { Route } from "@/lib/route";
 
+import { Attention } from "./attention";
 import { ConnectionBanner } from "./connection-banner";
 import { FleetProvider } from "./fleet";
 import { NotFound } from "./not-found";
+import { QuickSwitcher } from "./quick-switcher";
 import { Sidebar } from "./sidebar";
 
 const ChatPage = dynamic(() => import("@/features/chat/chat-page").then((module) => module.ChatPage), {
@@ -27,21 +29,28 @@ const DrawerContext = createContext<() => void>(() => undefined);
 /** The frame around every page: the tree of machines, workers and chats beside it. */
 export function Shell({ route }: { route: Route }) {
   const [drawerOpen, setDrawerOpen] = useState(false);
+  const [switcherOpen, setSwitcherOpen] = useState(false);
+  const openSwitcher = () => {
+    setDrawerOpen(false);
+    setSwitcherOpen(true);
+  };
   return (
     <FleetProvider>
       <DrawerContext value={() => setDrawerOpen(true)}>
+        <Attention route={route} />
+        <QuickSwitcher open={switcherOpen} onOpenChange={setSwitcherOpen} />
         <a href="#main" className="sr-only z-50 rounded-md bg-popover px-3 py-2 focus:not-sr-only focus:fixed focus:top-2 focus:left-2">
           Skip to content
         </a>
         <div className="flex h-dvh overflow-hidden">
           <aside className="hidden w-68 shrink-0 flex-col border-r bg-sidebar md:flex">
-            <Sidebar route={route} />
+            <Sidebar route={route} onSearch={openSwitcher} />
           </aside>
           <Sheet open={drawerOpen} onOpenChange={setDrawerOpen}>
             <SheetContent data-testid="drawer">
               <SheetTitle className="sr-only">Machines and chats</SheetTitle>
               <SheetDescription className="sr-only">Everything you own, as a tree.</SheetDescription>
-              <Sidebar route={route} onFollow={() => setDrawerOpen(false)} />
+              <Sidebar route={route} onSearch={openSwitcher} onFollow={() => setDrawerOpen(false)} />
             </SheetContent>
           </Sheet>
           <div className="flex min-w-0 flex-1 flex-col">

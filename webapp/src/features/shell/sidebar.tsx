@@ -1,6 +1,6 @@
 "use client";
 
-import { ChevronRightIcon, FolderIcon, PlusIcon, SettingsIcon } from "lucide-react";
+import { ChevronRightIcon, FolderIcon, PlusIcon, SearchIcon, SettingsIcon } from "lucide-react";
 import { useState } from "react";
 
 import { ChatStateIcon } from "@/components/chat-state";
@@ -9,6 +9,7 @@ import { PresenceDot, isThere, presenceOf } from "@/components/presence";
 import { RouteLink } from "@/components/route-link";
 import { Badge } from "@/components/ui/badge";
 import { Button } from "@/components/ui/button";
+import { Kbd } from "@/components/ui/kbd";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useStartChat } from "@/features/machine/use-start-chat";
 import { AddMachineDialog } from "@/features/machines/add-machine-dialog";
@@ -20,6 +21,7 @@ import { useNow } from "@/lib/use-now";
 import { cn } from "@/lib/utils";
 
 import { useFleet } from "./fleet";
+import { SWITCHER_KEY } from "./quick-switcher";
 import { readOpen, writeOpen } from "./open-machines";
 
 /** Chats shown below one worker; the others are on the machine's page. */
@@ -27,7 +29,7 @@ const CHATS_SHOWN = 8;
 /** Machines that are open in the tree before a person has opened or closed any. */
 const OPEN_AT_FIRST = 5;
 
-export function Sidebar({ route, onFollow }: { route: Route; onFollow?: () => void }) {
+export function Sidebar({ route, onSearch, onFollow }: { route: Route; onSearch: () => void; onFollow?: () => void }) {
   const { list } = useFleet();
   const machines = list.value?.machines;
   return (
@@ -37,6 +39,18 @@ export function Sidebar({ route, onFollow }: { route: Route; onFollow?: () => vo
           <Logo className="size-6" />
           <span className="font-semibold tracking-tight">Orchestrator</span>
         </RouteLink>
+      </div>
+      <div className="px-2 pb-2">
+        <button
+          type="button"
+          onClick={onSearch}
+          className="flex h-8 w-full items-center gap-2 rounded-md border bg-background/60 px-2 text-xs text-muted-foreground outline-none hover:text-foreground focus-visible:ring-[3px] focus-visible:ring-ring/50 max-md:h-10"
+          data-testid="open-switcher"
+        >
+          <SearchIcon className="size-3.5" />
+          Find a chat
+          <Kbd className="ml-auto max-md:hidden">{SWITCHER_KEY}</Kbd>
+        </button>
       </div>
       <div className="flex items-center justify-between px-3 pt-1 pb-1">
         <h2 className="text-2xs font-medium tracking-wide text-muted-foreground uppercase">Machines</h2>
