@@ -15,7 +15,7 @@ const MICRO: f64 = 1e6;
 const HEAD_SHARE: usize = 4;
 /// Names of a tool's arguments that say what it is about, most telling first.
 const TELLING_ARGUMENTS: &[&str] = &["command", "filePath", "path", "pattern", "url", "query", "description", "name"];
-/// The longest title that is made from an argument, in characters.
+/// The longest title and name of a tool call, in characters.
 const TITLE_MAX_CHARS: usize = 200;
 
 /// A complete answer from a turn's messages. Summaries that opencode makes for itself are not part of it.
@@ -80,7 +80,7 @@ pub(crate) fn tool_call(tool: &str, state: &wire::ToolState) -> ToolCall {
     let output = written.map(|output| clipped(output, TOOL_TEXT_MAX_BYTES));
     let output_cut = output.as_ref().is_some_and(|(_, cut)| *cut);
     ToolCall {
-        tool: tool.to_owned(),
+        tool: tool.chars().take(TITLE_MAX_CHARS).collect(),
         state: match state.status {
             wire::ToolStatus::Pending => ToolState::Pending,
             wire::ToolStatus::Running => ToolState::Running,
@@ -88,7 +88,7 @@ pub(crate) fn tool_call(tool: &str, state: &wire::ToolState) -> ToolCall {
             wire::ToolStatus::Error => ToolState::Failed,
             wire::ToolStatus::Unknown => ToolState::Unknown,
         },
-        title: state.title.clone().filter(|title| !title.is_empty()).or_else(|| title(&state.input)),
+        title: state.title.as_deref().and_then(line).or_else(|| title(&state.input)),
         input,
         output: output.map(|(output, _)| output),
         truncated: input_cut || output_cut,
@@ -104,9 +104,12 @@ fn is_over(state: &wire::ToolState) -> bool {
 
 /// One line that says what a call is about, while the tool has not given one itself.
 fn title(input: &Value) -> Option<String> {
-    let telling =
-        TELLING_ARGUMENTS.iter().find_map(|name| input.get(name)?.as_str().filter(|text| !text.trim().is_empty()))?;
-    Some(telling.trim().lines().next().unwrap_or_default().chars().take(TITLE_MAX_CHARS).collect())
+    TELLING_ARGUMENTS.iter().find_map(|name| line(input.get(name)?.as_str()?))
+}
+
+/// The first line of a text that has any.
+fn line(text: &str) -> Option<String> {
+    text.trim().lines().next().map(|line| line.chars().take(TITLE_MAX_CHARS).collect())
 }
 
 /// A text of at most that many bytes: its beginning and its end, with a word about what is missing.

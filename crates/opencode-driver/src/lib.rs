@@ -12,6 +12,7 @@ mod http;
 mod locate;
 mod opencode;
 mod output;
+mod preview;
 mod process;
 mod session;
 mod sse;

@@ -43,10 +43,11 @@ pub struct OpencodeBinary {
 /// [`DriverError::Missing`] when there is none at all, [`DriverError::WrongVersion`] when there is one that
 /// can't be used.
 pub async fn locate(config: &LocateConfig) -> Result<OpencodeBinary, DriverError> {
-    let candidates = candidates(config);
     let mut looked_in = Vec::new();
     let mut refused = None;
-    for path in candidates {
+    for path in candidates(config) {
+        // It is run in the directories of chat sessions: a relative path would mean another file there.
+        let path = std::path::absolute(&path).unwrap_or(path);
         if !path.is_file() {
             looked_in.push(path.display().to_string());
             continue;

@@ -52,18 +52,24 @@ impl OpencodeConfig {
     /// The usual settings, with this program as the supervisor (`<this program> supervise`).
     #[must_use]
     pub fn new(locate: LocateConfig, state_dir: impl Into<PathBuf>) -> Self {
-        let this_program =
-            std::env::current_exe().map_or_else(|_| OsString::from("orchestrator"), PathBuf::into_os_string);
         Self {
             locate,
             state_dir: state_dir.into(),
-            supervisor: vec![this_program, "supervise".into()],
+            supervisor: vec![this_program(), "supervise".into()],
             config: json!({}),
             lean: false,
             ready_limit: READY_LIMIT,
             request_limit: REQUEST_LIMIT,
         }
     }
+}
+
+/// The program that is running, also when its file has been replaced by a newer one since it started.
+fn this_program() -> OsString {
+    if cfg!(target_os = "linux") {
+        return OsString::from("/proc/self/exe");
+    }
+    std::env::current_exe().map_or_else(|_| OsString::from("orchestrator"), PathBuf::into_os_string)
 }
 
 /// Runs one opencode for each chat session.

@@ -148,7 +148,13 @@ fn spawn(launch: &Launch<'_>) -> Result<Child, DriverError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     #[cfg(unix)]
-    command.process_group(0);
+    {
+        command.process_group(0);
+        // So that a listing of processes shows a name and not `/proc/self/exe`.
+        if let Some(name) = std::env::current_exe().ok().filter(|_| supervisor == "/proc/self/exe") {
+            command.arg0(name);
+        }
+    }
     command.spawn().map_err(|error| failed(format!("{}: {error}", supervisor.display())))
 }
 

@@ -157,12 +157,7 @@ impl AgentProcess for OpencodeProcess {
 
     async fn stop(&self) {
         self.shared.stop.cancel();
-        if self.shared.running.exit_status().is_none()
-            && let Err(error) = self.shared.api.dispose(DISPOSE_LIMIT).await
-        {
-            debug!(%error, "opencode did not end in order");
-        }
-        self.shared.running.end().await;
+        self.shared.end_in_order().await;
     }
 }
 
@@ -173,6 +168,16 @@ impl Shared {
 
     fn is_alive(&self) -> Result<(), DriverError> {
         self.running.exit_status().map_or(Ok(()), |reason| Err(DriverError::Gone { reason }))
+    }
+
+    /// Ends the process after it has written its state; returns when nothing of it is left.
+    async fn end_in_order(&self) {
+        if self.running.exit_status().is_none()
+            && let Err(error) = self.api.dispose(DISPOSE_LIMIT).await
+        {
+            debug!(%error, "opencode did not end in order");
+        }
+        self.running.end().await;
     }
 
     async fn hand_over(&self, turn_id: &TurnId, text: &str) -> Result<(), DriverError> {
@@ -265,8 +270,10 @@ struct Reader {
 
 /// Why reading ended.
 enum End {
-    /// Somebody stopped the process, or nobody listens any more.
+    /// Somebody stops the process.
     Stopped,
+    /// Nobody listens any more.
+    Unheard,
     /// The process has ended by itself.
     Exited,
     /// The process is there but of no use.
@@ -276,6 +283,7 @@ enum End {
 /// What wakes the reader.
 enum Wake {
     Stop,
+    Unheard,
     Items(Result<Vec<SseItem>, StreamEnd>),
     Exited,
     Look,
@@ -305,10 +313,9 @@ impl Reader {
             }
         };
         let reason = match end {
-            End::Stopped => {
-                self.shared.running.end().await;
-                return;
-            }
+            // Whoever stops it ends it: in order, or by letting go of it.
+            End::Stopped => return,
+            End::Unheard => return self.shared.end_in_order().await,
             End::Exited => {
                 self.drain().await;
                 self.shared.running.exited().await
@@ -326,6 +333,7 @@ impl Reader {
     async fn step(&mut self) -> Result<(), End> {
         match self.wake().await {
             Wake::Stop => Err(End::Stopped),
+            Wake::Unheard => Err(End::Unheard),
             Wake::Exited => Err(End::Exited),
             Wake::Items(Ok(items)) => self.take(items).await,
             Wake::Items(Err(StreamEnd::Lost(why))) => {
@@ -360,7 +368,7 @@ impl Reader {
         tokio::select! {
             biased;
             () = shared.stop.cancelled() => Wake::Stop,
-            () = self.events.closed() => Wake::Stop,
+            () = self.events.closed() => Wake::Unheard,
             // The end of the process is looked at last: what it has said before comes first.
             items = items => Wake::Items(items),
             () = shared.look_now.notified() => Wake::Look,
@@ -526,7 +534,7 @@ impl Reader {
         for event in events {
             tokio::select! {
                 biased;
-                sent = self.events.send(event) => sent.map_err(|_| End::Stopped)?,
+                sent = self.events.send(event) => sent.map_err(|_| End::Unheard)?,
                 () = self.shared.stop.cancelled() => return Err(End::Stopped),
             }
         }

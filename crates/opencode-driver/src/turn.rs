@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use protocol::driver::{DriverEvent, TurnEnd};
 use protocol::ids::TurnId;
-use protocol::limits::CHUNK_DELTA_MAX_BYTES;
 use protocol::state::TurnState;
-use protocol::transcript::Transcript;
-use protocol::wire::{ChunkOp, DeltaKind, FullMessage, Part, PartBody, PartId, ToolCall};
+use protocol::wire::{DeltaKind, FullMessage, PartId};
 
 use crate::answer::{fitted, full_message, reason, tool_call};
 use crate::asks::{Asks, Settled};
 use crate::output::{Growth, RunningOutput};
+use crate::preview::Preview;
 use crate::wire::{
     self, Event, PartBody as Body, PermissionAsk, Prose, QuestionAsk, Reply, Status, is_turn_message, message_id,
 };
@@ -79,8 +78,7 @@ struct Turn {
     /// The assistant's messages, and whether a person gets to see them.
     answering: BTreeMap<String, bool>,
     parts: BTreeMap<PartId, Track>,
-    /// What a reader of the chunks has.
-    shown: Transcript,
+    preview: Preview,
     failure: Option<String>,
     stopped_because: Option<String>,
     is_aborted: bool,
@@ -93,7 +91,7 @@ struct Turn {
 #[derive(Debug)]
 enum Track {
     Prose { kind: DeltaKind, message: String, is_open: bool },
-    Tool { call: Box<ToolCall>, output: RunningOutput },
+    Tool { output: RunningOutput },
 }
 
 impl Tracker {
@@ -262,10 +260,10 @@ impl Tracker {
         let (outcome, reason) = turn.outcome(messages.unwrap_or_default());
         let mut events = self.asks.close_unless(|_| false);
         let answer = match messages {
-            Some(messages) => turn.in_shown_order(fitted(turn.with_notices(full_message(messages)))),
-            None => fitted(FullMessage { parts: turn.shown.parts().to_vec(), ..FullMessage::default() }),
+            Some(messages) => turn.preview.reachable(fitted(full_message(messages))),
+            None => fitted(FullMessage { parts: turn.preview.parts().to_vec(), ..FullMessage::default() }),
         };
-        events.extend(turn.settle(&answer));
+        events.extend(turn.preview.settle(&answer));
         events.push(DriverEvent::TurnEnded { turn_id: id, end: TurnEnd { outcome, reason, answer } });
         events
     }
@@ -275,11 +273,11 @@ impl Turn {
     fn new(id: TurnId) -> Self {
         let asking = BTreeSet::from([message_id(&id)]);
         Self {
+            preview: Preview::new(id.clone()),
             id,
             asking,
             answering: BTreeMap::new(),
             parts: BTreeMap::new(),
-            shown: Transcript::default(),
             failure: None,
             stopped_because: None,
             is_aborted: false,
@@ -315,7 +313,7 @@ impl Turn {
 
     fn part(&mut self, part: &wire::Part) -> Told {
         if part.body == Body::Compaction && self.asking.contains(&part.message_id) {
-            return Told::events(self.notice(
+            return Told::events(self.preview.notice(
                 format!("compaction-{}", part.id),
                 "The conversation was getting long. opencode has summarised its earlier part.",
             ));
@@ -336,14 +334,14 @@ impl Turn {
     fn prose(&mut self, part: &wire::Part, prose: &Prose, kind: DeltaKind) -> Vec<DriverEvent> {
         let track = Track::Prose { kind, message: part.message_id.clone(), is_open: prose.time.end.is_none() };
         self.parts.insert(part.id.clone(), track);
-        self.set_text(&part.id, kind, &prose.text)
+        self.preview.set_text(&part.id, kind, &prose.text)
     }
 
     fn delta(&mut self, id: &str, delta: &str) -> Told {
         match self.parts.get(id) {
             Some(Track::Prose { kind, .. }) => {
                 let kind = *kind;
-                Told::events(self.append(id, kind, delta))
+                Told::events(self.preview.append(id, kind, delta))
             }
             // Of a sub-agent, of an earlier turn, or missed: the part's own event has all of it.
             Some(Track::Tool { .. }) | None => Told::default(),
@@ -351,35 +349,26 @@ impl Turn {
     }
 
     fn tool(&mut self, id: &str, tool: &str, state: &wire::ToolState) -> Vec<DriverEvent> {
-        let call = tool_call(tool, state);
-        let is_running = call.output.is_none();
-        let (mut output, known) = match self.parts.remove(id) {
-            Some(Track::Tool { call, output }) => (output, Some(call)),
-            Some(Track::Prose { .. }) | None => (RunningOutput::default(), None),
+        let mut call = tool_call(tool, state);
+        let mut output = match self.parts.remove(id) {
+            Some(Track::Tool { output }) => output,
+            Some(Track::Prose { .. }) | None => RunningOutput::default(),
         };
-        let mut events = Vec::new();
-        let changed = known.is_none_or(|known| *known != call);
-        let growth = if is_running {
-            state.output_window().map(|window| output.grow(window)).unwrap_or(Growth::Nothing)
-        } else {
-            Growth::Nothing
+        let growth = match state.output_window() {
+            Some(window) if call.output.is_none() => output.grow(window),
+            Some(_) | None => Growth::Nothing,
         };
-        let with_output = |text: Option<String>| {
-            let mut call = call.clone();
-            call.truncated |= is_running && output.is_cut();
-            call.output = text.or(call.output);
-            ChunkOp::Replace { part: Part { id: id.to_owned(), body: PartBody::Tool(call) } }
-        };
-        let op = match &growth {
-            Growth::Restart(text) => Some(with_output(Some(text.clone()))),
-            Growth::Append(_) | Growth::Nothing if changed => Some(with_output(None)),
-            Growth::Append(_) | Growth::Nothing => None,
-        };
-        events.extend(op.map(|op| self.tell(op)));
-        if let Growth::Append(text) = growth {
-            events.extend(self.append(id, DeltaKind::ToolOutput, &text));
+        if call.output.is_none() {
+            call.truncated |= output.is_cut();
         }
-        self.parts.insert(id.to_owned(), Track::Tool { call: Box::new(call), output });
+        if let Growth::Restart(text) = &growth {
+            call.output = Some(text.clone());
+        }
+        let mut events = self.preview.set_tool(id, &call);
+        if let Growth::Append(text) = growth {
+            events.extend(self.preview.append(id, DeltaKind::ToolOutput, &text));
+        }
+        self.parts.insert(id.to_owned(), Track::Tool { output });
         events
     }
 
@@ -388,7 +377,7 @@ impl Turn {
         if attempt > 0 && !message.is_empty() {
             self.retries_told += 1;
             let text = format!("The model did not answer ({message}). Trying again, attempt {attempt}.");
-            events.extend(self.notice(format!("retry-{}", self.retries_told), &reason(&text)));
+            events.extend(self.preview.notice(format!("retry-{}", self.retries_told), &reason(&text)));
         }
         events
     }
@@ -403,55 +392,9 @@ impl Turn {
             if let Some(Track::Prose { is_open, .. }) = self.parts.get_mut(&id) {
                 *is_open = false;
             }
-            events.extend(self.supersede(&id));
+            events.extend(self.preview.supersede(&id));
         }
         events
-    }
-
-    fn supersede(&mut self, id: &str) -> Option<DriverEvent> {
-        (!self.text(id).is_empty()).then(|| self.tell(ChunkOp::Supersede { part: id.to_owned() }))
-    }
-
-    fn notice(&mut self, id: PartId, text: &str) -> Vec<DriverEvent> {
-        if self.shown.parts().iter().any(|part| part.id == id) {
-            return Vec::new();
-        }
-        vec![self.tell(ChunkOp::Replace { part: Part { id, body: PartBody::Notice { text: text.to_owned() } } })]
-    }
-
-    /// Brings a part's text to what it is to be, with as little as it takes.
-    fn set_text(&mut self, id: &str, kind: DeltaKind, text: &str) -> Vec<DriverEvent> {
-        let shown = self.text(id);
-        if let Some(rest) = text.strip_prefix(shown) {
-            let rest = rest.to_owned();
-            return self.append(id, kind, &rest);
-        }
-        let mut events: Vec<DriverEvent> = self.supersede(id).into_iter().collect();
-        events.extend(self.append(id, kind, text));
-        events
-    }
-
-    fn append(&mut self, id: &str, kind: DeltaKind, mut text: &str) -> Vec<DriverEvent> {
-        let mut events = Vec::new();
-        while !text.is_empty() {
-            let (piece, rest) = text.split_at(text.floor_char_boundary(CHUNK_DELTA_MAX_BYTES));
-            events.push(self.tell(ChunkOp::Append { part: id.to_owned(), kind, delta: piece.to_owned() }));
-            text = rest;
-        }
-        events
-    }
-
-    fn tell(&mut self, op: ChunkOp) -> DriverEvent {
-        self.shown.apply_op(&op);
-        DriverEvent::Chunk { turn_id: self.id.clone(), op }
-    }
-
-    /// What a reader of the chunks has of a text.
-    fn text(&self, id: &str) -> &str {
-        match self.shown.parts().iter().rev().find(|part| part.id == id).map(|part| &part.body) {
-            Some(PartBody::Text { text } | PartBody::Reasoning { text }) => text,
-            Some(PartBody::Tool(_) | PartBody::Notice { .. } | PartBody::Unknown) | None => "",
-        }
     }
 
     /// opencode is idle: is there anything left to come?
@@ -494,67 +437,6 @@ impl Turn {
             (None, None) => (TurnState::Interrupted, Some("opencode stopped in the middle of the answer.".to_owned())),
         }
     }
-
-    /// Puts the notices that were shown where they were shown.
-    fn with_notices(&self, mut full: FullMessage) -> FullMessage {
-        let mut place = 0;
-        for shown in self.shown.parts() {
-            if let Some(found) = full.parts.iter().position(|part| part.id == shown.id) {
-                place = found + 1;
-            } else if matches!(shown.body, PartBody::Notice { .. }) {
-                full.parts.insert(place, shown.clone());
-                place += 1;
-            }
-        }
-        full
-    }
-
-    /// Chunks only ever add at the end. If texts were missed in the middle, those that belong after them are
-    /// shown again, so they need other names.
-    fn in_shown_order(&self, mut full: FullMessage) -> FullMessage {
-        let shown: Vec<&PartId> =
-            text_ids(self.shown.parts()).filter(|id| full.parts.iter().any(|part| part.id == **id)).collect();
-        let wanted: Vec<PartId> = text_ids(&full.parts).cloned().collect();
-        let same = shown.iter().zip(&wanted).take_while(|(shown, wanted)| **shown == *wanted).count();
-        if same < shown.len() {
-            for part in full.parts.iter_mut().filter(|part| wanted[same..].contains(&part.id)) {
-                part.id.push('~');
-            }
-        }
-        full
-    }
-
-    /// The chunks that bring whoever has read them all to the complete answer.
-    fn settle(&mut self, answer: &FullMessage) -> Vec<DriverEvent> {
-        let mut events = Vec::new();
-        let gone: Vec<PartId> = self
-            .shown
-            .parts()
-            .iter()
-            .filter(|shown| answer.parts.iter().all(|part| part.id != shown.id))
-            .map(|part| part.id.clone())
-            .collect();
-        for id in gone {
-            events.extend(self.supersede(&id));
-        }
-        for part in &answer.parts {
-            match &part.body {
-                PartBody::Text { text } => events.extend(self.set_text(&part.id, DeltaKind::Text, text)),
-                PartBody::Reasoning { text } => events.extend(self.set_text(&part.id, DeltaKind::Reasoning, text)),
-                PartBody::Tool(_) | PartBody::Notice { .. } | PartBody::Unknown => {
-                    if !self.shown.parts().contains(part) {
-                        events.push(self.tell(ChunkOp::Replace { part: part.clone() }));
-                    }
-                }
-            }
-        }
-        events
-    }
-}
-
-/// The parts that count for an answer's hash, in order.
-fn text_ids(parts: &[Part]) -> impl Iterator<Item = &PartId> {
-    parts.iter().filter(|part| matches!(&part.body, PartBody::Text { text } if !text.is_empty())).map(|part| &part.id)
 }
 
 /// A text that is being written: only its events have it.

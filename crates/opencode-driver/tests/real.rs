@@ -217,8 +217,15 @@ async fn killed_in_a_turn_and_started_again() {
     chat.session.process.stop().await;
 
     // A conversation that opencode has lost begins anew, under another name.
-    let lost = Chat::start(&bench.driver, again(3, "ses_000000000000Lost000000000".to_owned())).await;
-    assert_ne!(lost.session.agent_session_id, "ses_000000000000Lost000000000");
+    let lost_id = "ses_000000000000Lost000000000".to_owned();
+    let spec = SessionSpec { model: Some("demo/no-such-model".to_owned()), ..again(3, lost_id.clone()) };
+    let mut lost = Chat::start(&bench.driver, spec).await;
+    assert_ne!(lost.session.agent_session_id, lost_id);
+
+    // A model that is not there fails the turn and says which.
+    let seen = lost.turn(5, "say anything", &[]).await;
+    assert_eq!(seen.end().outcome, TurnState::Failed);
+    assert!(seen.end().reason.as_ref().unwrap().contains("no-such-model"), "{:?}", seen.end());
     lost.session.process.stop().await;
     assert_eq!(support::processes_of(bench.home.path()), Vec::<u32>::new());
 }

@@ -3,8 +3,9 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test that meets anything else fails")]
 
 use protocol::Timestamp;
-use protocol::transcript::text_hash;
-use protocol::wire::{AskBody, ToolState};
+use protocol::limits::CHUNK_DELTA_MAX_BYTES;
+use protocol::transcript::{Transcript, text_hash};
+use protocol::wire::{AskBody, ChunkOp, Part, PartBody, ToolState};
 use serde_json::{Value, json};
 
 use super::*;
