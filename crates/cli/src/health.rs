@@ -36,7 +36,7 @@ pub(crate) async fn ask(address: &str, limit: Duration) -> Result<Health, String
     Ok(health)
 }
 
-fn innermost(error: reqwest::Error) -> String {
+pub(crate) fn innermost(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {

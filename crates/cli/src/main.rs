@@ -3,15 +3,19 @@
 mod api;
 mod chat;
 mod cli;
+mod config;
 mod credentials;
+mod doctor;
 mod exit;
 mod health;
+mod lists;
 mod machine;
 mod opencode;
 mod out;
 mod places;
 mod running;
 mod settings;
+mod sign_in;
 mod signals;
 mod up;
 
@@ -55,7 +59,19 @@ fn run(cli: Cli, out: Out) -> Result<Exit, Failure> {
             out.piece(&String::from_utf8_lossy(&script))?;
             return Ok(Exit::Done);
         }
-        _ => {}
+        Command::Up(_)
+        | Command::Hub(_)
+        | Command::Machine(_)
+        | Command::Chat(_)
+        | Command::Machines(_)
+        | Command::Workers(_)
+        | Command::Sessions(_)
+        | Command::Link(_)
+        | Command::Login(_)
+        | Command::Password(_)
+        | Command::Doctor(_)
+        | Command::Config(_)
+        | Command::Supervise { .. } => {}
     }
     let settings = Settings::read(cli.flags()?, |name| std::env::var_os(name))?;
     log(&settings, cli.common.verbose)?;
@@ -75,7 +91,16 @@ async fn dispatch(command: Command, settings: &Settings, out: Out) -> Result<Exi
         Command::Hub(_) => up::hub_only(settings, out).await,
         Command::Machine(args) => machine::run(settings, &args, out).await,
         Command::Chat(args) => chat::run(settings, args, out).await,
-        _ => Ok(Exit::Done),
+        Command::Machines(args) => lists::machines(settings, args, out).await,
+        Command::Workers(args) => lists::workers(settings, args, out).await,
+        Command::Sessions(args) => lists::sessions(settings, args, out).await,
+        Command::Link(_) => sign_in::link(settings, out).await,
+        Command::Login(_) => sign_in::login(settings, out).await,
+        Command::Password(_) => sign_in::password(settings, out).await,
+        Command::Doctor(_) => doctor::run(settings, out).await,
+        Command::Config(_) => config::show(settings, out),
+        // Done before the settings are read.
+        Command::Version | Command::Completions { .. } | Command::Supervise { .. } => Ok(Exit::Done),
     }
 }
 

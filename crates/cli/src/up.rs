@@ -20,6 +20,7 @@ use crate::running::{Announced, Running};
 use crate::settings::{Key, Settings};
 use crate::signals::Signals;
 use child::{Child, Told};
+pub(crate) use port::explain as explain_port;
 
 /// How long the link waits for this computer to be online; it is printed in any case.
 const ONLINE_WAIT: Duration = Duration::from_secs(5);

@@ -11,6 +11,6 @@ mod server;
 pub mod store;
 pub mod streams;
 
-pub use api::{InvalidPublicUrl, PageSource, PrepareError};
+pub use api::{InvalidPublicUrl, PageSource, PrepareError, has_page};
 pub use clock::{Clock, ManualClock};
 pub use hub::{Hub, HubConfig, RunningHub, StartError};

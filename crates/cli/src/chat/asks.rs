@@ -41,7 +41,7 @@ impl Prompt {
                 for pattern in patterns {
                     text.push_str(&format!("\n    {}", one_line(pattern)));
                 }
-                for line in detail_lines(detail) {
+                for line in detail_lines(detail, patterns) {
                     text.push_str(&format!("\n    {}", out.talk(Look::Dim, &line)));
                 }
                 let always = if always.is_empty() { String::new() } else { format!(", a = always ({})", one_line(&always.join(", "))) };
@@ -129,11 +129,11 @@ fn choose(question: &Question, line: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// The telling values of what is known about a permission, as lines.
-fn detail_lines(detail: &str) -> Vec<String> {
+/// The telling values of what is known about a permission, as lines; not what the patterns say already.
+fn detail_lines(detail: &str, patterns: &[String]) -> Vec<String> {
     let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(detail) else { return Vec::new() };
     let telling = ["command", "description", "filepath", "filePath", "diff"];
-    let values = telling.iter().filter_map(|name| fields.get(*name)?.as_str());
+    let values = telling.iter().filter_map(|name| fields.get(*name)?.as_str()).filter(|value| !patterns.iter().any(|pattern| pattern == value));
     let lines: Vec<String> = values.flat_map(|value| printable(value).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
     let rest = lines.len().saturating_sub(DETAIL_MAX_LINES);
     let more = (rest > 0).then(|| format!("... {rest} more lines"));

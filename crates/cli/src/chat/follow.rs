@@ -94,7 +94,14 @@ impl Follower<'_> {
                     None => views = self.views_after_pause(),
                 },
                 read = next_chunks(&mut chunks) => match read {
-                    Some(Ok(read)) => read.iter().try_for_each(|chunk| screen.chunk(chunk))?,
+                    Some(Ok(read)) => {
+                        screen.is_covered();
+                        read.iter().try_for_each(|chunk| screen.chunk(chunk))?;
+                        if let Some(prompt) = progress.prompt.as_ref().filter(|_| screen.is_covered()) {
+                            screen.say("")?;
+                            self.out.say_piece(&prompt.show(self.out));
+                        }
+                    }
                     Some(Err(error)) => {
                         // From the beginning again: what has been shown is known by its number.
                         let is_there = !matches!(error.refusal(), Some(refused) if refused.code == ErrorCode::NotFound);

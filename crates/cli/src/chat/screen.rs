@@ -27,6 +27,8 @@ pub(super) struct Screen {
     tools: BTreeMap<PartId, ToolState>,
     /// What is at the end of the terminal's last line.
     open: Open,
+    /// Whether something was written since [`Screen::is_covered`] was asked.
+    has_written: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,12 @@ enum Open {
 impl Screen {
     pub(super) fn new(out: Out, is_conversation: bool) -> Self {
         let is_live = !out.is_json() && (is_conversation || std::io::stdout().is_terminal());
-        Self { out, is_live, transcript: Transcript::default(), tools: BTreeMap::new(), open: Open::Nothing }
+        Self { out, is_live, transcript: Transcript::default(), tools: BTreeMap::new(), open: Open::Nothing, has_written: false }
+    }
+
+    /// Whether something was written over what stood last, since this was asked.
+    pub(super) fn is_covered(&mut self) -> bool {
+        std::mem::take(&mut self.has_written)
     }
 
     /// Which chat session it is, for programs.
@@ -78,6 +85,7 @@ impl Screen {
     pub(super) fn say(&mut self, text: &str) -> Result<(), Failure> {
         self.close_line()?;
         self.out.say(text);
+        self.has_written = true;
         Ok(())
     }
 
@@ -142,6 +150,7 @@ impl Screen {
         if self.open == Open::Reasoning {
             self.close_line()?;
         }
+        self.has_written = true;
         self.out.piece(&printable(delta))?;
         self.open = if delta.ends_with('\n') { Open::Nothing } else { Open::Text };
         Ok(())
@@ -154,6 +163,7 @@ impl Screen {
         if self.open == Open::Text {
             self.close_line()?;
         }
+        self.has_written = true;
         self.out.say_piece(&self.out.talk(Look::Dim, &printable(delta)));
         self.open = if delta.ends_with('\n') { Open::Nothing } else { Open::Reasoning };
         Ok(())

@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Says why the address can't be listened on, and what to do.
-pub(super) async fn explain(address: SocketAddr, error: &std::io::Error) -> Failure {
+pub(crate) async fn explain(address: SocketAddr, error: &std::io::Error) -> Failure {
     let message = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             let whose = match crate::health::ask(&format!("http://{}", reachable(address)), ASK_LIMIT).await {
@@ -39,7 +39,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// The process that listens on a port, where the system tells.
 #[cfg(target_os = "linux")]
-pub(crate) fn owner(port: u16) -> Option<String> {
+fn owner(port: u16) -> Option<String> {
     let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|table| std::fs::read_to_string(table).ok())
@@ -59,7 +59,7 @@ pub(crate) fn owner(port: u16) -> Option<String> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn owner(_port: u16) -> Option<String> {
+fn owner(_port: u16) -> Option<String> {
     None
 }
 

@@ -36,6 +36,12 @@ pub enum PageSource {
 #[allow_missing = true]
 struct Built;
 
+/// Whether the page is built into this program.
+#[must_use]
+pub fn has_page() -> bool {
+    Built::get("index.html").is_some()
+}
+
 /// Names under which Next puts files that never change.
 const IMMUTABLE_PREFIX: &str = "_next/static/";
 /// Written by the page's build: the hashes of its inline scripts.
