@@ -1,0 +1,30 @@
+import { defineConfig } from "@playwright/test";
+
+const CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+export default defineConfig({
+  testDir: "specs",
+  outputDir: "results/output",
+  globalSetup: "./support/survivors.ts",
+  // Two cores, and each chat session is a real opencode: one test at a time.
+  workers: 1,
+  fullyParallel: false,
+  // A test that passes the second time has found something.
+  retries: 0,
+  forbidOnly: process.env["CI"] !== undefined,
+  // How long something may take before it counts as never; no test is about speed.
+  timeout: 120_000,
+  expect: { timeout: 30_000 },
+  reporter: [["list"], ["./support/counts.ts"]],
+  use: {
+    browserName: "chromium",
+    headless: true,
+    launchOptions: { executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: CHROMIUM_ARGS },
+    viewport: { width: 1280, height: 800 },
+    locale: "en-GB",
+    actionTimeout: 30_000,
+    navigationTimeout: 30_000,
+    screenshot: "only-on-failure",
+    trace: "retain-on-failure",
+  },
+});
