@@ -360,11 +360,14 @@ impl<R: Rows> Backend<'_, R> {
             Some(row) if row.epoch == epoch && alive && matches!(row.link, Link::Lost) => {
                 self.set_link(machine, Link::Up)?
             }
-            Some(row)
+            Some(mut row)
                 if row.epoch == epoch
                     && !alive
                     && matches!(row.link, Link::Up | Link::Draining) =>
             {
+                // The connection was alive until this moment.
+                row.seen_at = self.now;
+                save(self.rows, &key::presence(machine), &row)?;
                 self.set_link(machine, Link::Lost)?;
             }
             Some(_) | None => {}
