@@ -48,7 +48,11 @@ impl Api {
             );
             Failure::new(Exit::SignedOut, message)
         })?;
-        Ok(Self { http, token: Some(token), token_source: Some(source) })
+        Ok(Self {
+            http,
+            token: Some(token),
+            token_source: Some(source),
+        })
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -76,7 +80,11 @@ impl Api {
     ///
     /// # Errors
     /// As [`Api::call`].
-    pub(crate) async fn post<T: DeserializeOwned>(&self, route: &str, args: &impl Serialize) -> Result<T, Failure> {
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        args: &impl Serialize,
+    ) -> Result<T, Failure> {
         self.send(route, args, None).await
     }
 
@@ -86,8 +94,14 @@ impl Api {
         args: &impl Serialize,
         key: Option<protocol::ids::IdempotencyKey>,
     ) -> Result<T, Failure> {
-        let args = serde_json::to_value(args).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        let call = Call { function: function.to_owned(), args, key, credential: self.token.clone() };
+        let args = serde_json::to_value(args)
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let call = Call {
+            function: function.to_owned(),
+            args,
+            key,
+            credential: self.token.clone(),
+        };
         let mut tries = 1;
         let reply = loop {
             match self.http.call(call.clone()).await {
@@ -123,7 +137,11 @@ impl Api {
             TransportError::Refused(error) => {
                 let mut failure = Failure::from(error);
                 if failure.exit == Exit::SignedOut {
-                    failure.message = format!("{} (The credential is from {}.)", failure.message, self.token_source());
+                    failure.message = format!(
+                        "{} (The credential is from {}.)",
+                        failure.message,
+                        self.token_source()
+                    );
                 }
                 failure
             }
@@ -132,27 +150,43 @@ impl Api {
 
     /// The machine that a person means: by its id, or by its name if that is one machine's only.
     pub(crate) async fn machine(&self, wanted: &str) -> Result<MachineSummary, Failure> {
-        let list = self.call::<protocol::functions::ListMachines>(&protocol::wire::NoArgs {}).await?;
-        pick("machine", wanted, list.machines, |machine| (machine.id.as_str(), &machine.name))
+        let list = self
+            .call::<protocol::functions::ListMachines>(&protocol::wire::NoArgs {})
+            .await?;
+        pick("machine", wanted, list.machines, |machine| {
+            (machine.id.as_str(), &machine.name)
+        })
     }
 }
 
 /// The way to the backend that the settings name.
 pub(crate) fn http(settings: &Settings) -> Result<HttpTransport, Failure> {
-    let address = settings.optional(Key::Backend).unwrap_or_else(|| settings.local_backend());
+    let address = settings
+        .optional(Key::Backend)
+        .unwrap_or_else(|| settings.local_backend());
     HttpTransport::new(&address).map_err(|error| Failure::new(Exit::Settings, error.to_string()))
 }
 
 pub(crate) fn unreachable(address: &str, why: &str) -> Failure {
     Failure::new(
         Exit::Unreachable,
-        format!("The backend {address} can't be reached: {why}. Is it running? Start it with `orchestrator up`, or name another one with --backend."),
+        format!(
+            "The backend {address} can't be reached: {why}. Is it running? Start it with `orchestrator up`, or name another one with --backend."
+        ),
     )
 }
 
 /// The one thing that a person means by an id or a name.
-pub(crate) fn pick<T>(what: &str, wanted: &str, things: Vec<T>, names: impl Fn(&T) -> (&str, &str)) -> Result<T, Failure> {
-    let known: Vec<String> = things.iter().map(|thing| names(thing).1.to_owned()).collect();
+pub(crate) fn pick<T>(
+    what: &str,
+    wanted: &str,
+    things: Vec<T>,
+    names: impl Fn(&T) -> (&str, &str),
+) -> Result<T, Failure> {
+    let known: Vec<String> = things
+        .iter()
+        .map(|thing| names(thing).1.to_owned())
+        .collect();
     let is_meant = |thing: &T| {
         let (id, name) = names(thing);
         id == wanted || name == wanted
@@ -161,11 +195,23 @@ pub(crate) fn pick<T>(what: &str, wanted: &str, things: Vec<T>, names: impl Fn(&
     match (meant.pop(), meant.len()) {
         (Some(thing), 0) => Ok(thing),
         (Some(_), others) => {
-            let message = format!("There are {} {what}s called {wanted:?}. Name the one you mean by its id.", others + 1);
+            let message = format!(
+                "There are {} {what}s called {wanted:?}. Name the one you mean by its id.",
+                others + 1
+            );
             Err(Failure::new(Exit::NotFound, message))
         }
-        (None, _) if known.is_empty() => Err(Failure::new(Exit::NotFound, format!("There is no {what} {wanted:?}; there is none at all."))),
-        (None, _) => Err(Failure::new(Exit::NotFound, format!("There is no {what} {wanted:?}. There are: {}.", known.join(", ")))),
+        (None, _) if known.is_empty() => Err(Failure::new(
+            Exit::NotFound,
+            format!("There is no {what} {wanted:?}; there is none at all."),
+        )),
+        (None, _) => Err(Failure::new(
+            Exit::NotFound,
+            format!(
+                "There is no {what} {wanted:?}. There are: {}.",
+                known.join(", ")
+            ),
+        )),
     }
 }
 

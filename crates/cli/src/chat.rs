@@ -39,15 +39,30 @@ pub(crate) async fn run(settings: &Settings, args: ChatArgs, out: Out) -> Result
     let api = Api::of(settings)?;
     let target = target::find(settings, &api, &args, out).await?;
     let can_ask = std::io::stdin().is_terminal();
-    let asks = args.asks.unwrap_or(if can_ask { Asks::Prompt } else { Asks::Deny });
+    let asks = args
+        .asks
+        .unwrap_or(if can_ask { Asks::Prompt } else { Asks::Deny });
     let screen = Screen::new(out, message.is_none());
     screen.session(&target.chat)?;
-    let mut input = if can_ask { Input::of_terminal() } else { Input::none() };
-    let mut chat = Chat { api: &api, chat: target.chat.clone(), out, screen, asks };
+    let mut input = if can_ask {
+        Input::of_terminal()
+    } else {
+        Input::none()
+    };
+    let mut chat = Chat {
+        api: &api,
+        chat: target.chat.clone(),
+        out,
+        screen,
+        asks,
+    };
     let exit = match message {
         Some(message) => chat.once(message, &mut input, &mut signals).await?,
         None => {
-            out.say(&format!("Chat session {} with worker {} on {}. /help says what you can type.", target.chat, target.worker, target.machine));
+            out.say(&format!(
+                "Chat session {} with worker {} on {}. /help says what you can type.",
+                target.chat, target.worker, target.machine
+            ));
             chat.converse(&mut input, &mut signals).await?
         }
     };
@@ -60,24 +75,48 @@ pub(crate) async fn run(settings: &Settings, args: ChatArgs, out: Out) -> Result
 /// The message of the command line, with standard input where it is asked for; `None` for a conversation.
 fn message(args: &ChatArgs) -> Result<Option<String>, Failure> {
     let (takes_stdin, words): (Vec<_>, Vec<_>) = args.message.iter().partition(|word| *word == "-");
-    let mut message = words.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ");
+    let mut message = words
+        .iter()
+        .map(|word| word.as_str())
+        .collect::<Vec<_>>()
+        .join(" ");
     let is_alone = words.is_empty() && !std::io::stdin().is_terminal();
     if !takes_stdin.is_empty() || is_alone {
         let mut piped = String::new();
         // One byte more than may be sent, to tell what is too long from what just fits.
         let limit = u64::try_from(MESSAGE_MAX_BYTES + 1).unwrap_or(u64::MAX);
-        let read = std::io::stdin().lock().take(limit).read_to_string(&mut piped);
-        read.map_err(|error| Failure::new(Exit::Usage, format!("Standard input can't be read as a message: {error}.")))?;
+        let read = std::io::stdin()
+            .lock()
+            .take(limit)
+            .read_to_string(&mut piped);
+        read.map_err(|error| {
+            Failure::new(
+                Exit::Usage,
+                format!("Standard input can't be read as a message: {error}."),
+            )
+        })?;
         if !message.is_empty() {
             message.push_str("\n\n");
         }
         message.push_str(piped.trim_end());
     }
     if message.len() > MESSAGE_MAX_BYTES {
-        return Err(Failure::new(Exit::Usage, format!("The message is longer than {} KiB. Put it into a file and name that.", MESSAGE_MAX_BYTES / 1_024)));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "The message is longer than {} KiB. Put it into a file and name that.",
+                MESSAGE_MAX_BYTES / 1_024
+            ),
+        ));
     }
-    match (message.trim().is_empty(), is_alone || !args.message.is_empty()) {
-        (true, true) => Err(Failure::new(Exit::Usage, "The message is empty. Give it as an argument, or pipe it in.")),
+    match (
+        message.trim().is_empty(),
+        is_alone || !args.message.is_empty(),
+    ) {
+        (true, true) => Err(Failure::new(
+            Exit::Usage,
+            "The message is empty. Give it as an argument, or pipe it in.",
+        )),
         (true, false) => Ok(None),
         (false, _) => Ok(Some(message)),
     }
@@ -93,7 +132,12 @@ struct Chat<'a> {
 
 impl Chat<'_> {
     /// One message and its answer.
-    async fn once(&mut self, message: String, input: &mut Input, signals: &mut Signals) -> Result<Exit, Failure> {
+    async fn once(
+        &mut self,
+        message: String,
+        input: &mut Input,
+        signals: &mut Signals,
+    ) -> Result<Exit, Failure> {
         let turn = self.send(message).await?;
         let followed = self.follow(&turn, input, signals).await?;
         Ok(match followed {
@@ -103,7 +147,11 @@ impl Chat<'_> {
     }
 
     /// Messages and answers, until the person leaves.
-    async fn converse(&mut self, input: &mut Input, signals: &mut Signals) -> Result<Exit, Failure> {
+    async fn converse(
+        &mut self,
+        input: &mut Input,
+        signals: &mut Signals,
+    ) -> Result<Exit, Failure> {
         let mut waiting = self.catch_up().await?;
         loop {
             while let Some(turn) = waiting.pop_front() {
@@ -134,7 +182,11 @@ impl Chat<'_> {
     }
 
     /// Does what a line says; gives the exit if it says to leave.
-    async fn take(&mut self, line: String, waiting: &mut VecDeque<TurnId>) -> Result<Option<Exit>, Failure> {
+    async fn take(
+        &mut self,
+        line: String,
+        waiting: &mut VecDeque<TurnId>,
+    ) -> Result<Option<Exit>, Failure> {
         match line.trim() {
             "" => {}
             "/help" | "/?" => self.out.say(HELP),
@@ -155,34 +207,71 @@ impl Chat<'_> {
     }
 
     async fn send(&self, message: String) -> Result<TurnId, Failure> {
-        let args = SendMessageArgs { chat_session_id: self.chat.clone(), message };
+        let args = SendMessageArgs {
+            chat_session_id: self.chat.clone(),
+            message,
+        };
         Ok(self.api.call::<SendMessage>(&args).await?.turn.id)
     }
 
-    async fn follow(&mut self, turn: &TurnId, input: &mut Input, signals: &mut Signals) -> Result<Followed, Failure> {
-        let follower = Follower { api: self.api, chat: &self.chat, turn, out: self.out, asks: self.asks };
+    async fn follow(
+        &mut self,
+        turn: &TurnId,
+        input: &mut Input,
+        signals: &mut Signals,
+    ) -> Result<Followed, Failure> {
+        let follower = Follower {
+            api: self.api,
+            chat: &self.chat,
+            turn,
+            out: self.out,
+            asks: self.asks,
+        };
         follower.run(&mut self.screen, input, signals).await
     }
 
     async fn end(&self) -> Result<(), Failure> {
-        self.api.call::<EndSession>(&ChatSessionArgs { chat_session_id: self.chat.clone() }).await?;
-        self.out.say("The chat session is ended; what was said stays.");
+        self.api
+            .call::<EndSession>(&ChatSessionArgs {
+                chat_session_id: self.chat.clone(),
+            })
+            .await?;
+        self.out
+            .say("The chat session is ended; what was said stays.");
         Ok(())
     }
 
     /// Shows the end of what was said so far, and gives the turns that are not over.
     async fn catch_up(&mut self) -> Result<VecDeque<TurnId>, Failure> {
-        let view = self.api.call::<ViewChat>(&ChatSessionArgs { chat_session_id: self.chat.clone() }).await?;
+        let view = self
+            .api
+            .call::<ViewChat>(&ChatSessionArgs {
+                chat_session_id: self.chat.clone(),
+            })
+            .await?;
         if view.turns.is_empty() {
             return Ok(VecDeque::new());
         }
-        let args = TranscriptArgs { chat_session_id: self.chat.clone(), before_ordinal: None, turn_ids: None };
+        let args = TranscriptArgs {
+            chat_session_id: self.chat.clone(),
+            before_ordinal: None,
+            turn_ids: None,
+        };
         let page = self.api.call::<ReadTranscript>(&args).await?;
-        let over: Vec<_> = page.turns.iter().filter(|record| record.turn.state.is_terminal()).collect();
+        let over: Vec<_> = page
+            .turns
+            .iter()
+            .filter(|record| record.turn.state.is_terminal())
+            .collect();
         for record in over.iter().skip(over.len().saturating_sub(EARLIER_TURNS)) {
             self.screen.earlier(record)?;
         }
-        Ok(view.turns.into_iter().filter(|turn| !turn.state.is_terminal()).map(|turn| turn.id).collect())
+        Ok(view
+            .turns
+            .into_iter()
+            .filter(|turn| !turn.state.is_terminal())
+            .map(|turn| turn.id)
+            .collect())
     }
 }
 
@@ -193,6 +282,8 @@ fn exit_of(state: TurnState) -> Exit {
         TurnState::Failed => Exit::TurnFailed,
         TurnState::Interrupted => Exit::TurnInterrupted,
         TurnState::Cancelled => Exit::TurnCancelled,
-        TurnState::Queued | TurnState::Delivered | TurnState::Streaming | TurnState::Unknown => Exit::Failed,
+        TurnState::Queued | TurnState::Delivered | TurnState::Streaming | TurnState::Unknown => {
+            Exit::Failed
+        }
     }
 }

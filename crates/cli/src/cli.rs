@@ -10,7 +10,13 @@ use crate::settings::{Flags, Key};
 
 /// Delegate work to opencode on your machines, from a web page.
 #[derive(Debug, Parser)]
-#[command(name = "orchestrator", version, max_term_width = 100, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "orchestrator",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 #[command(after_help = "\
 Examples:
   orchestrator up                     run everything on this computer; prints a link that signs you in
@@ -68,7 +74,9 @@ Examples:
   orchestrator link        in a second terminal: a link that signs you in")]
     Hub(HubArgs),
     /// Run this computer as a machine of a backend
-    #[command(args_conflicts_with_subcommands = true, after_help = "\
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "\
 The first time it registers: add the machine on the page, and paste the command that the page shows. Without
 a terminal, give --key and --root, or ORCHESTRATOR_REGISTRATION_KEY and ORCHESTRATOR_ROOT.
 MACHINE_ID and secret are kept in machine.toml in the machine's directory, readable by you only.
@@ -76,7 +84,8 @@ MACHINE_ID and secret are kept in machine.toml in the machine's directory, reada
 Examples:
   orchestrator machine --backend https://orchestrator.example.org --key ork_... --root ~/projects
   orchestrator machine            the next times
-  orchestrator machine forget     give up this computer's MACHINE_ID")]
+  orchestrator machine forget     give up this computer's MACHINE_ID"
+    )]
     Machine(MachineArgs),
     /// Chat with a worker from the terminal
     #[command(after_help = "\
@@ -123,7 +132,9 @@ Examples:
   orchestrator login --backend https://orchestrator.example.org")]
     Login(ClientArgs),
     /// Set the owner's password
-    #[command(after_help = "Asks for the password, or reads it from standard input when that is no terminal.")]
+    #[command(
+        after_help = "Asks for the password, or reads it from standard input when that is no terminal."
+    )]
     Password(ClientArgs),
     /// Say what is wrong with this installation, and what to do
     Doctor(DoctorArgs),
@@ -434,7 +445,9 @@ impl Cli {
                 args.run.set(&mut flags)?;
                 flags.set(Key::Listen, args.listen.clone());
             }
-            Command::Config(ConfigArgs { command: ConfigCommand::Show { client, hub, run } }) => {
+            Command::Config(ConfigArgs {
+                command: ConfigCommand::Show { client, hub, run },
+            }) => {
                 client.set(&mut flags);
                 hub.set(&mut flags);
                 run.set(&mut flags)?;
@@ -449,7 +462,10 @@ impl HubArgs {
     fn set(&self, flags: &mut Flags) {
         flags.set(Key::Listen, self.listen.clone());
         flags.set(Key::PublicUrl, self.public_url.clone());
-        flags.set(Key::AllowHosts, (!self.allow_host.is_empty()).then(|| self.allow_host.join(",")));
+        flags.set(
+            Key::AllowHosts,
+            (!self.allow_host.is_empty()).then(|| self.allow_host.join(",")),
+        );
     }
 }
 

@@ -22,9 +22,15 @@ struct Logins {
 }
 
 /// The person's credential for a backend, and where it is from.
-pub(crate) fn find(settings: &Settings, address: &str) -> Result<Option<(Secret, String)>, Failure> {
+pub(crate) fn find(
+    settings: &Settings,
+    address: &str,
+) -> Result<Option<(Secret, String)>, Failure> {
     if let Some(token) = settings.secret(Key::Token) {
-        return Ok(Some((token, format!("the variable {}", Key::Token.variable()))));
+        return Ok(Some((
+            token,
+            format!("the variable {}", Key::Token.variable()),
+        )));
     }
     if let Some(token) = read_logins(settings)?.tokens.remove(address) {
         return Ok(Some((token, logins_path(settings)?.display().to_string())));
@@ -34,7 +40,10 @@ pub(crate) fn find(settings: &Settings, address: &str) -> Result<Option<(Secret,
         if Running::read(&directory).is_some_and(|running| running.url == address)
             && let Some(token) = read_owner_token(&directory)
         {
-            return Ok(Some((token, directory.join(OWNER_TOKEN).display().to_string())));
+            return Ok(Some((
+                token,
+                directory.join(OWNER_TOKEN).display().to_string(),
+            )));
         }
     }
     Ok(None)
@@ -42,7 +51,10 @@ pub(crate) fn find(settings: &Settings, address: &str) -> Result<Option<(Secret,
 
 /// The data directories that a hub on this computer may have.
 fn local_data_dirs(settings: &Settings) -> Vec<PathBuf> {
-    [settings.data_dir().ok(), settings.demo_data_dir()].into_iter().flatten().collect()
+    [settings.data_dir().ok(), settings.demo_data_dir()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The token that the hub with this data directory wrote for its owner.
@@ -56,9 +68,21 @@ pub(crate) fn keep(settings: &Settings, address: &str, token: Secret) -> Result<
     let mut logins = read_logins(settings)?;
     logins.tokens.insert(address.to_owned(), token);
     let path = logins_path(settings)?;
-    let text = toml::to_string(&logins).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let written = path.parent().map_or(Ok(()), places::create_private_dir).and_then(|()| places::write_private(&path, &text));
-    written.map_err(|error| Failure::new(Exit::Failed, format!("The token can't be kept in {}: {error}. Check that the directory belongs to you.", path.display())))?;
+    let text =
+        toml::to_string(&logins).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let written = path
+        .parent()
+        .map_or(Ok(()), places::create_private_dir)
+        .and_then(|()| places::write_private(&path, &text));
+    written.map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!(
+                "The token can't be kept in {}: {error}. Check that the directory belongs to you.",
+                path.display()
+            ),
+        )
+    })?;
     Ok(path)
 }
 
@@ -68,11 +92,26 @@ fn logins_path(settings: &Settings) -> Result<PathBuf, Failure> {
 
 fn read_logins(settings: &Settings) -> Result<Logins, Failure> {
     // Without a home there are no logins.
-    let Ok(path) = logins_path(settings) else { return Ok(Logins::default()) };
+    let Ok(path) = logins_path(settings) else {
+        return Ok(Logins::default());
+    };
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text)
-            .map_err(|_| Failure::new(Exit::Settings, format!("{} can't be understood. Take it away and run `orchestrator login` again.", path.display()))),
+        Ok(text) => toml::from_str(&text).map_err(|_| {
+            Failure::new(
+                Exit::Settings,
+                format!(
+                    "{} can't be understood. Take it away and run `orchestrator login` again.",
+                    path.display()
+                ),
+            )
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Logins::default()),
-        Err(error) => Err(Failure::new(Exit::Settings, format!("{} can't be read: {error}. Check that it belongs to you.", path.display()))),
+        Err(error) => Err(Failure::new(
+            Exit::Settings,
+            format!(
+                "{} can't be read: {error}. Check that it belongs to you.",
+                path.display()
+            ),
+        )),
     }
 }

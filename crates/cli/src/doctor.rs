@@ -39,24 +39,32 @@ struct Finding {
 
 impl Finding {
     fn good(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Good, message: message.into() }
+        Self {
+            check,
+            verdict: Verdict::Good,
+            message: message.into(),
+        }
     }
 
     fn note(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Note, message: message.into() }
+        Self {
+            check,
+            verdict: Verdict::Note,
+            message: message.into(),
+        }
     }
 
     fn bad(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Bad, message: message.into() }
+        Self {
+            check,
+            verdict: Verdict::Bad,
+            message: message.into(),
+        }
     }
 }
 
 pub(crate) async fn run(settings: &Settings, out: Out) -> Result<Exit, Failure> {
-    let mut findings = vec![
-        opencode(settings).await,
-        root(settings),
-        data_dir(settings),
-    ];
+    let mut findings = vec![opencode(settings).await, root(settings), data_dir(settings)];
     findings.extend(machine(settings));
     findings.push(port(settings).await);
     findings.extend(backend(settings).await);
@@ -74,12 +82,18 @@ pub(crate) async fn run(settings: &Settings, out: Out) -> Result<Exit, Failure> 
             out.line(&format!("{mark} {:<9} {}", finding.check, finding.message))?;
         }
     }
-    let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
+    let bad = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Bad)
+        .count();
     if bad == 0 {
         out.say("All is well.");
         return Ok(Exit::Done);
     }
-    out.say(&format!("{bad} of {} checks found something to mend.", findings.len()));
+    out.say(&format!(
+        "{bad} of {} checks found something to mend.",
+        findings.len()
+    ));
     Ok(Exit::Unwell)
 }
 
@@ -91,8 +105,15 @@ async fn opencode(settings: &Settings) -> Finding {
     };
     match locate(&config).await {
         Ok(found) => {
-            let pinned = if found.version == PINNED_VERSION { "the version this product is tested with" } else { "another version than the pinned one" };
-            Finding::good(CHECK, format!("{} at {}, {pinned}", found.version, found.path.display()))
+            let pinned = if found.version == PINNED_VERSION {
+                "the version this product is tested with"
+            } else {
+                "another version than the pinned one"
+            };
+            Finding::good(
+                CHECK,
+                format!("{} at {}, {pinned}", found.version, found.path.display()),
+            )
         }
         Err(error) => Finding::bad(CHECK, error.to_string()),
     }
@@ -100,17 +121,28 @@ async fn opencode(settings: &Settings) -> Finding {
 
 fn root(settings: &Settings) -> Finding {
     const CHECK: &str = "root";
-    let stored = settings.machine_dir().and_then(|place| Stored::read(&place));
+    let stored = settings
+        .machine_dir()
+        .and_then(|place| Stored::read(&place));
     let root = match (settings.place(Key::Root), stored) {
-        (Err(failure), _) | (Ok(None), Err(failure)) => return Finding::bad(CHECK, failure.message),
+        (Err(failure), _) | (Ok(None), Err(failure)) => {
+            return Finding::bad(CHECK, failure.message);
+        }
         (Ok(Some(root)), _) => Some(root),
-        (Ok(None), Ok(stored)) => stored.map(|stored| stored.root).or_else(|| (!settings.is_demo()).then(|| settings.home_dir().map(PathBuf::from)).flatten()),
+        (Ok(None), Ok(stored)) => stored.map(|stored| stored.root).or_else(|| {
+            (!settings.is_demo())
+                .then(|| settings.home_dir().map(PathBuf::from))
+                .flatten()
+        }),
     };
     match root {
         None if settings.is_demo() => Finding::good(CHECK, "made by the demo when it starts"),
         None => Finding::bad(CHECK, "There is none. Give one with --root."),
         Some(root) => match open_root(&root) {
-            Ok(_) if !is_writable(&root) => Finding::note(CHECK, format!("{} can be read but not written to", root.display())),
+            Ok(_) if !is_writable(&root) => Finding::note(
+                CHECK,
+                format!("{} can be read but not written to", root.display()),
+            ),
             Ok(_) => Finding::good(CHECK, root.display().to_string()),
             Err(failure) => Finding::bad(CHECK, failure.message),
         },
@@ -127,9 +159,20 @@ fn data_dir(settings: &Settings) -> Finding {
         return Finding::bad(CHECK, problem);
     }
     match Running::read(&path) {
-        Some(running) => Finding::good(CHECK, format!("{}; a hub runs with it: process {} at {}", path.display(), running.pid, running.url)),
+        Some(running) => Finding::good(
+            CHECK,
+            format!(
+                "{}; a hub runs with it: process {} at {}",
+                path.display(),
+                running.pid,
+                running.url
+            ),
+        ),
         None if path.is_dir() => Finding::good(CHECK, path.display().to_string()),
-        None => Finding::good(CHECK, format!("{}; made at the first start", path.display())),
+        None => Finding::good(
+            CHECK,
+            format!("{}; made at the first start", path.display()),
+        ),
     }
 }
 
@@ -138,22 +181,43 @@ fn directory_problem(path: &Path) -> Option<String> {
     if !path.exists() {
         let parent = path.ancestors().skip(1).find(|parent| parent.exists())?;
         if !parent.is_dir() {
-            return Some(format!("{} can't be made: {} is a file. Take it away, or choose another directory.", path.display(), parent.display()));
+            return Some(format!(
+                "{} can't be made: {} is a file. Take it away, or choose another directory.",
+                path.display(),
+                parent.display()
+            ));
         }
-        return (!is_writable(parent)).then(|| format!("{} can't be made: {} is not writable. Choose another directory with --data-dir.", path.display(), parent.display()));
+        return (!is_writable(parent)).then(|| {
+            format!(
+                "{} can't be made: {} is not writable. Choose another directory with --data-dir.",
+                path.display(),
+                parent.display()
+            )
+        });
     }
     if !path.is_dir() {
-        return Some(format!("{} is a file. Take it away, or choose another directory with --data-dir.", path.display()));
+        return Some(format!(
+            "{} is a file. Take it away, or choose another directory with --data-dir.",
+            path.display()
+        ));
     }
     if !is_writable(path) {
-        return Some(format!("{} is not writable. Make it yours, or choose another directory with --data-dir.", path.display()));
+        return Some(format!(
+            "{} is not writable. Make it yours, or choose another directory with --data-dir.",
+            path.display()
+        ));
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
         if mode & 0o077 != 0 {
-            return Some(format!("{} can be read by others (mode {:o}). Run: chmod 700 '{}'", path.display(), mode & 0o777, path.display()));
+            return Some(format!(
+                "{} can be read by others (mode {:o}). Run: chmod 700 '{}'",
+                path.display(),
+                mode & 0o777,
+                path.display()
+            ));
         }
     }
     None
@@ -161,18 +225,32 @@ fn directory_problem(path: &Path) -> Option<String> {
 
 #[cfg(unix)]
 fn is_writable(path: &Path) -> bool {
-    rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+    rustix::fs::access(
+        path,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    )
+    .is_ok()
 }
 
 #[cfg(not(unix))]
 fn is_writable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| !found.permissions().readonly())
+    path.metadata()
+        .is_ok_and(|found| !found.permissions().readonly())
 }
 
 fn machine(settings: &Settings) -> Option<Finding> {
     const CHECK: &str = "machine";
-    match settings.machine_dir().and_then(|place| Stored::read(&place)) {
-        Ok(Some(stored)) => Some(Finding::good(CHECK, format!("{} ({}) of {}", stored.name, stored.machine_id, stored.backend))),
+    match settings
+        .machine_dir()
+        .and_then(|place| Stored::read(&place))
+    {
+        Ok(Some(stored)) => Some(Finding::good(
+            CHECK,
+            format!(
+                "{} ({}) of {}",
+                stored.name, stored.machine_id, stored.backend
+            ),
+        )),
         // `up` registers by itself, and a hub alone needs none.
         Ok(None) => None,
         Err(failure) => Some(Finding::bad(CHECK, failure.message)),
@@ -185,10 +263,15 @@ async fn port(settings: &Settings) -> Finding {
         Ok(address) => address,
         Err(failure) => return Finding::bad(CHECK, failure.message),
     };
-    let own = settings.data_dir().ok().and_then(|directory| Running::read(&directory));
+    let own = settings
+        .data_dir()
+        .ok()
+        .and_then(|directory| Running::read(&directory));
     match tokio::net::TcpListener::bind(address).await {
         Ok(_) => Finding::good(CHECK, format!("{address} is free")),
-        Err(_) if own.is_some_and(|own| own.url.ends_with(&format!(":{}", address.port()))) => Finding::good(CHECK, format!("{address} is this hub's")),
+        Err(_) if own.is_some_and(|own| own.url.ends_with(&format!(":{}", address.port()))) => {
+            Finding::good(CHECK, format!("{address} is this hub's"))
+        }
         Err(error) => Finding::bad(CHECK, up::explain_port(address, &error).await.message),
     }
 }
@@ -203,17 +286,32 @@ async fn backend(settings: &Settings) -> Vec<Finding> {
     let is_own = settings.given(Key::Backend).is_none();
     let health = match health::ask(address, BACKEND_LIMIT).await {
         Ok(health) => health,
-        Err(_) if is_own => return vec![Finding::note(CHECK, "no hub runs on this computer; `orchestrator up` starts one")],
+        Err(_) if is_own => {
+            return vec![Finding::note(
+                CHECK,
+                "no hub runs on this computer; `orchestrator up` starts one",
+            )];
+        }
         Err(why) => return vec![Finding::bad(CHECK, api::unreachable(address, &why).message)],
     };
     if health.wire_version_min > WIRE_VERSION || health.wire_version < WIRE_VERSION_MIN {
-        let message = format!("{address} runs version {}, which does not fit to this one ({}). Use the same version on both sides.", health.version, env!("CARGO_PKG_VERSION"));
+        let message = format!(
+            "{address} runs version {}, which does not fit to this one ({}). Use the same version on both sides.",
+            health.version,
+            env!("CARGO_PKG_VERSION")
+        );
         return vec![Finding::bad(CHECK, message)];
     }
-    let mut findings = vec![Finding::good(CHECK, format!("{address} answers (version {})", health.version))];
+    let mut findings = vec![Finding::good(
+        CHECK,
+        format!("{address} answers (version {})", health.version),
+    )];
     findings.push(match credentials::find(settings, address) {
         Ok(Some((_, source))) => Finding::good("sign-in", format!("a token for it is in {source}")),
-        Ok(None) => Finding::note("sign-in", format!("no token for it; `orchestrator login --backend {address}` gets one")),
+        Ok(None) => Finding::note(
+            "sign-in",
+            format!("no token for it; `orchestrator login --backend {address}` gets one"),
+        ),
         Err(failure) => Finding::bad("sign-in", failure.message),
     });
     findings.extend(health.clock_ahead_s.map(|ahead_s| {
@@ -231,7 +329,10 @@ fn page() -> Finding {
     if hub::has_page() {
         Finding::good("page", "is built in")
     } else {
-        Finding::bad("page", "is not in this build. Run ./start, which builds it, or `npm ci && npm run build` in webapp/ and build again.")
+        Finding::bad(
+            "page",
+            "is not in this build. Run ./start, which builds it, or `npm ci && npm run build` in webapp/ and build again.",
+        )
     }
 }
 
@@ -239,13 +340,34 @@ fn page() -> Finding {
 fn node() -> Finding {
     const CHECK: &str = "node";
     const OLDEST: u32 = 20;
-    let output = std::process::Command::new("node").arg("--version").stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null()).output();
-    let version = output.ok().filter(|output| output.status.success()).map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let major = version.as_deref().and_then(|version| version.trim_start_matches('v').split('.').next()?.parse::<u32>().ok());
+    let output = std::process::Command::new("node")
+        .arg("--version")
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .output();
+    let version = output
+        .ok()
+        .filter(|output| output.status.success())
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let major = version.as_deref().and_then(|version| {
+        version
+            .trim_start_matches('v')
+            .split('.')
+            .next()?
+            .parse::<u32>()
+            .ok()
+    });
     match (version, major) {
-        (Some(version), Some(major)) if major >= OLDEST => Finding::good(CHECK, format!("{version} (only ./start needs it)")),
-        (Some(version), _) => Finding::note(CHECK, format!("{version} is older than {OLDEST}, which ./start needs to build the page")),
-        (None, _) => Finding::note(CHECK, format!("was not found; ./start needs Node.js {OLDEST} or later to build the page")),
+        (Some(version), Some(major)) if major >= OLDEST => {
+            Finding::good(CHECK, format!("{version} (only ./start needs it)"))
+        }
+        (Some(version), _) => Finding::note(
+            CHECK,
+            format!("{version} is older than {OLDEST}, which ./start needs to build the page"),
+        ),
+        (None, _) => Finding::note(
+            CHECK,
+            format!("was not found; ./start needs Node.js {OLDEST} or later to build the page"),
+        ),
     }
 }
-

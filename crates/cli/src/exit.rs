@@ -97,7 +97,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self {
+            exit,
+            message: message.into(),
+        }
     }
 
     /// Whoever read the output has gone: nothing is wrong, and nothing is left to do.
@@ -110,7 +113,10 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
-            _ => Self::new(Exit::Failed, format!("The output could not be written: {error}.")),
+            _ => Self::new(
+                Exit::Failed,
+                format!("The output could not be written: {error}."),
+            ),
         }
     }
 }
@@ -142,7 +148,10 @@ impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         match error {
             TransportError::Refused(error) => error.into(),
-            TransportError::Lost(why) => Self::new(Exit::Unreachable, format!("The backend can't be reached: {why}.")),
+            TransportError::Lost(why) => Self::new(
+                Exit::Unreachable,
+                format!("The backend can't be reached: {why}."),
+            ),
         }
     }
 }

@@ -24,15 +24,35 @@ pub(crate) struct Health {
 pub(crate) async fn ask(address: &str, limit: Duration) -> Result<Health, String> {
     // Chooses the TLS provider on the way.
     let http = transport_http::HttpTransport::new(address).map_err(|error| error.to_string())?;
-    let client = reqwest::Client::builder().timeout(limit).redirect(reqwest::redirect::Policy::none()).build().map_err(innermost)?;
-    let response = client.get(format!("{}/v1/health", http.address())).send().await.map_err(innermost)?;
+    let client = reqwest::Client::builder()
+        .timeout(limit)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(innermost)?;
+    let response = client
+        .get(format!("{}/v1/health", http.address()))
+        .send()
+        .await
+        .map_err(innermost)?;
     let status = response.status();
-    let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
+    let date = response
+        .headers()
+        .get("date")
+        .and_then(|date| date.to_str().ok())
+        .map(str::to_owned);
     if !status.is_success() {
-        return Err(format!("it answered with HTTP status {}; is it a hub?", status.as_u16()));
+        return Err(format!(
+            "it answered with HTTP status {}; is it a hub?",
+            status.as_u16()
+        ));
     }
-    let mut health: Health = response.json().await.map_err(|_| "its answer is not that of a hub".to_owned())?;
-    health.clock_ahead_s = date.and_then(|date| jiff::fmt::rfc2822::parse(&date).ok()).map(|date| date.timestamp().as_second() - jiff::Timestamp::now().as_second());
+    let mut health: Health = response
+        .json()
+        .await
+        .map_err(|_| "its answer is not that of a hub".to_owned())?;
+    health.clock_ahead_s = date
+        .and_then(|date| jiff::fmt::rfc2822::parse(&date).ok())
+        .map(|date| date.timestamp().as_second() - jiff::Timestamp::now().as_second());
     Ok(health)
 }
 

@@ -43,11 +43,18 @@ pub(crate) enum Event {
     Ended { code: u8, message: String },
 }
 
-pub(crate) async fn run(settings: &Settings, args: &MachineArgs, out: Out) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    settings: &Settings,
+    args: &MachineArgs,
+    out: Out,
+) -> Result<Exit, Failure> {
     if let Some(MachineCommand::Forget { .. }) = args.command {
         return forget(settings, out);
     }
-    let told = Told { out, is_supervised: args.supervised };
+    let told = Told {
+        out,
+        is_supervised: args.supervised,
+    };
     let ended = work(settings, args, told).await;
     if args.supervised {
         let (code, message) = match &ended {
@@ -79,9 +86,16 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
     };
 
     open_root(&known.root)?;
-    let transport = Arc::new(HttpTransport::new(&known.backend).map_err(|error| Failure::new(Exit::Settings, error.to_string()))?);
+    let transport = Arc::new(
+        HttpTransport::new(&known.backend)
+            .map_err(|error| Failure::new(Exit::Settings, error.to_string()))?,
+    );
     let driver = Arc::new(Opencode::new(opencode::config(settings)?));
-    let credentials = MachineCredentials { machine_id: known.machine_id.clone(), secret: known.secret.clone(), name: known.name.clone() };
+    let credentials = MachineCredentials {
+        machine_id: known.machine_id.clone(),
+        secret: known.secret.clone(),
+        name: known.name.clone(),
+    };
     let mut agent = Agent::builder(credentials, &known.root)
         .transport(transport)
         .driver(Arc::clone(&driver) as Arc<dyn Driver>)
@@ -90,7 +104,13 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
         .version(env!("CARGO_PKG_VERSION"))
         .start()
         .map_err(|error| Failure::new(Exit::Root, error.to_string()))?;
-    told.say(&format!("Machine {} ({}): root {}, backend {}. Ctrl-C stops it.", known.name, known.machine_id, known.root.display(), known.backend));
+    told.say(&format!(
+        "Machine {} ({}): root {}, backend {}. Ctrl-C stops it.",
+        known.name,
+        known.machine_id,
+        known.root.display(),
+        known.backend
+    ));
 
     let checked = tokio::spawn(async move { driver.check().await });
     let mut checked = Some(checked);
@@ -123,7 +143,10 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
                 control::Order::Stop => agent.stop().await,
             },
         }
-        if checked.as_ref().is_some_and(tokio::task::JoinHandle::is_finished) {
+        if checked
+            .as_ref()
+            .is_some_and(tokio::task::JoinHandle::is_finished)
+        {
             checked = None;
         }
     };
@@ -139,7 +162,10 @@ fn ended(reason: ExitReason, asked_to_end: u32, told: Told) -> Result<Exit, Fail
         }
         ExitReason::Fenced(error) => Err(Failure::new(Exit::Fenced, error.message)),
         ExitReason::Unregistered(error) => {
-            let message = format!("{} Run `orchestrator machine forget`, then `orchestrator machine` with a new key.", error.message);
+            let message = format!(
+                "{} Run `orchestrator machine forget`, then `orchestrator machine` with a new key.",
+                error.message
+            );
             Err(Failure::new(Exit::Unregistered, message))
         }
         ExitReason::Refused(error) => Err(error.into()),
@@ -148,26 +174,57 @@ fn ended(reason: ExitReason, asked_to_end: u32, told: Told) -> Result<Exit, Fail
 
 /// Machine credentials of the environment, for machines that keep no files.
 fn given(settings: &Settings) -> Result<Option<Stored>, Failure> {
-    let (id, secret) = (settings.optional(Key::MachineId), settings.secret(Key::MachineSecret));
+    let (id, secret) = (
+        settings.optional(Key::MachineId),
+        settings.secret(Key::MachineSecret),
+    );
     let (id, secret) = match (id, secret) {
         (None, None) => return Ok(None),
         (Some(id), Some(secret)) => (id, secret),
-        (Some(_), None) => return Err(settings.wrong(Key::MachineId, "there is no secret with it. Set ORCHESTRATOR_MACHINE_SECRET too")),
-        (None, Some(_)) => return Err(settings.wrong(Key::MachineSecret, "there is no id with it. Set ORCHESTRATOR_MACHINE_ID too")),
+        (Some(_), None) => {
+            return Err(settings.wrong(
+                Key::MachineId,
+                "there is no secret with it. Set ORCHESTRATOR_MACHINE_SECRET too",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(settings.wrong(
+                Key::MachineSecret,
+                "there is no id with it. Set ORCHESTRATOR_MACHINE_ID too",
+            ));
+        }
     };
-    let machine_id = id.parse().map_err(|error: protocol::ids::InvalidId| settings.wrong(Key::MachineId, &error.to_string()))?;
-    let missing = |key: Key| Failure::new(Exit::Settings, format!("{} is missing. Set {}.", key.name(), key.variable()));
+    let machine_id = id.parse().map_err(|error: protocol::ids::InvalidId| {
+        settings.wrong(Key::MachineId, &error.to_string())
+    })?;
+    let missing = |key: Key| {
+        Failure::new(
+            Exit::Settings,
+            format!("{} is missing. Set {}.", key.name(), key.variable()),
+        )
+    };
     Ok(Some(Stored {
         machine_id,
         secret,
-        name: settings.optional(Key::Name).unwrap_or_else(places::hostname),
-        backend: settings.optional(Key::Backend).ok_or_else(|| missing(Key::Backend))?,
-        root: settings.place(Key::Root)?.ok_or_else(|| missing(Key::Root))?,
+        name: settings
+            .optional(Key::Name)
+            .unwrap_or_else(places::hostname),
+        backend: settings
+            .optional(Key::Backend)
+            .ok_or_else(|| missing(Key::Backend))?,
+        root: settings
+            .place(Key::Root)?
+            .ok_or_else(|| missing(Key::Root))?,
     }))
 }
 
 /// What is stored, with the backend and the root directory that are given now; those are stored in turn.
-fn moved(settings: &Settings, place: &std::path::Path, stored: Stored, told: Told) -> Result<Stored, Failure> {
+fn moved(
+    settings: &Settings,
+    place: &std::path::Path,
+    stored: Stored,
+    told: Told,
+) -> Result<Stored, Failure> {
     let mut next = stored.clone();
     if let Some(root) = settings.place(Key::Root)? {
         next.root = root;
@@ -179,7 +236,11 @@ fn moved(settings: &Settings, place: &std::path::Path, stored: Stored, told: Tol
     if next != stored && is_stored {
         open_root(&next.root)?;
         if next.root != stored.root {
-            told.say(&format!("The root directory is {} from now on; it was {}.", next.root.display(), stored.root.display()));
+            told.say(&format!(
+                "The root directory is {} from now on; it was {}.",
+                next.root.display(),
+                stored.root.display()
+            ));
         }
         next.write(place)?;
     }
@@ -189,7 +250,10 @@ fn moved(settings: &Settings, place: &std::path::Path, stored: Stored, told: Tol
 fn forget(settings: &Settings, out: Out) -> Result<Exit, Failure> {
     let place = settings.machine_dir()?;
     let Some(stored) = Stored::forget(&place)? else {
-        out.say(&format!("There is no MACHINE_ID in {}: nothing to forget.", place.display()));
+        out.say(&format!(
+            "There is no MACHINE_ID in {}: nothing to forget.",
+            place.display()
+        ));
         return Ok(Exit::Done);
     };
     if out.is_json() {
@@ -242,23 +306,48 @@ impl Told {
     }
 
     fn registered(self, stored: &Stored, place: &std::path::Path) {
-        self.event(&Event::Registered { machine_id: stored.machine_id.to_string(), name: stored.name.clone() });
-        self.say(&format!("Registered as {} ({}). MACHINE_ID and secret are in {}.", stored.name, stored.machine_id, store::path(place).display()));
+        self.event(&Event::Registered {
+            machine_id: stored.machine_id.to_string(),
+            name: stored.name.clone(),
+        });
+        self.say(&format!(
+            "Registered as {} ({}). MACHINE_ID and secret are in {}.",
+            stored.name,
+            stored.machine_id,
+            store::path(place).display()
+        ));
     }
 
     fn problem(self, message: &str) {
-        self.event(&Event::Problem { message: message.to_owned() });
-        self.say(&format!("{} chat sessions will not start: {message}", self.out.talk(Look::Warn, "warning:")));
+        self.event(&Event::Problem {
+            message: message.to_owned(),
+        });
+        self.say(&format!(
+            "{} chat sessions will not start: {message}",
+            self.out.talk(Look::Warn, "warning:")
+        ));
     }
 
     fn lost(self, backend: &str, reason: &str) {
-        self.event(&Event::Lost { reason: reason.to_owned() });
-        self.say(&format!("{} the backend {backend} can't be reached ({reason}); trying again.", self.out.talk(Look::Warn, "lost:")));
+        self.event(&Event::Lost {
+            reason: reason.to_owned(),
+        });
+        self.say(&format!(
+            "{} the backend {backend} can't be reached ({reason}); trying again.",
+            self.out.talk(Look::Warn, "lost:")
+        ));
     }
 
     fn draining(self, process_count: usize, drain_ms: u64) {
         self.event(&Event::Draining);
-        let what = if process_count == 0 { String::new() } else { format!(" Running turns may finish, for {} s at most.", drain_ms / 1_000) };
+        let what = if process_count == 0 {
+            String::new()
+        } else {
+            format!(
+                " Running turns may finish, for {} s at most.",
+                drain_ms / 1_000
+            )
+        };
         self.say(&format!("Stopping.{what} Ctrl-C again stops at once."));
     }
 }
@@ -275,7 +364,11 @@ impl Link {
     fn follow(&mut self, status: &agent::Status, known: &Stored, told: Told) {
         if status.connected && !self.is_connected {
             told.event(&Event::Connected);
-            let word = if self.was_connected { "Reconnected" } else { "Connected" };
+            let word = if self.was_connected {
+                "Reconnected"
+            } else {
+                "Connected"
+            };
             told.say(&format!("{word} to {}.", known.backend));
             self.was_connected = true;
             self.last_loss = None;

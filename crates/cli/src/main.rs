@@ -78,7 +78,12 @@ fn run(cli: Cli, out: Out) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Failed, format!("No threads could be started: {error}.")))?;
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("No threads could be started: {error}."),
+            )
+        })?;
     let ended = runtime.block_on(dispatch(cli.command, &settings, out));
     // What is left waits for a terminal or a browser that nobody listens to any more.
     runtime.shutdown_background();
@@ -100,7 +105,9 @@ async fn dispatch(command: Command, settings: &Settings, out: Out) -> Result<Exi
         Command::Doctor(_) => doctor::run(settings, out).await,
         Command::Config(_) => config::show(settings, out),
         // Done before the settings are read.
-        Command::Version | Command::Completions { .. } | Command::Supervise { .. } => Ok(Exit::Done),
+        Command::Version | Command::Completions { .. } | Command::Supervise { .. } => {
+            Ok(Exit::Done)
+        }
     }
 }
 
@@ -110,8 +117,16 @@ fn log(settings: &Settings, verbose: u8) -> Result<(), Failure> {
         1 => "info",
         _ => "debug,hyper=info,h2=info,rustls=info",
     };
-    let filter = tracing_subscriber::EnvFilter::try_new(wanted)
-        .map_err(|error| settings.wrong(settings::Key::Log, &format!("it can't be understood ({error})")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let filter = tracing_subscriber::EnvFilter::try_new(wanted).map_err(|error| {
+        settings.wrong(
+            settings::Key::Log,
+            &format!("it can't be understood ({error})"),
+        )
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     Ok(())
 }

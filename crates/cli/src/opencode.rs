@@ -22,7 +22,12 @@ pub(crate) fn config(settings: &Settings) -> Result<OpencodeConfig, Failure> {
         Some(text) => serde_json::from_str(&text)
             .ok()
             .filter(Value::is_object)
-            .ok_or_else(|| settings.wrong(Key::OpencodeConfig, "it is not a JSON object, as opencode.json is"))?,
+            .ok_or_else(|| {
+                settings.wrong(
+                    Key::OpencodeConfig,
+                    "it is not a JSON object, as opencode.json is",
+                )
+            })?,
     };
     Ok(config)
 }
@@ -33,11 +38,18 @@ pub(crate) fn locate(settings: &Settings) -> Result<LocateConfig, Failure> {
         Some(directory) => Some(directory),
         None => beside_this_program(),
     };
-    Ok(LocateConfig { explicit: settings.place(Key::Opencode)?, pinned, search_path: true })
+    Ok(LocateConfig {
+        explicit: settings.place(Key::Opencode)?,
+        pinned,
+        search_path: true,
+    })
 }
 
 /// The pinned opencode of the sources that this program was built in.
 fn beside_this_program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
-    program.ancestors().map(|directory| directory.join(PINNED)).find(|directory| directory.join("package-lock.json").is_file())
+    program
+        .ancestors()
+        .map(|directory| directory.join(PINNED))
+        .find(|directory| directory.join("package-lock.json").is_file())
 }

@@ -44,8 +44,14 @@ const PLAIN: &str = "\u{1b}[0m";
 
 impl Out {
     pub(crate) fn new(json: bool) -> Self {
-        let allows = |is_terminal: bool| is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { json, is_rich: allows(io::stdout().is_terminal()), is_talk_rich: allows(io::stderr().is_terminal()) }
+        let allows = |is_terminal: bool| {
+            is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        };
+        Self {
+            json,
+            is_rich: allows(io::stdout().is_terminal()),
+            is_talk_rich: allows(io::stderr().is_terminal()),
+        }
     }
 
     /// Whether data is written as JSON.
@@ -98,15 +104,27 @@ impl Out {
     /// Rows below their headings, or nothing but the headings when there are none.
     pub(crate) fn table(self, headings: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
         let width = |column: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-            cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
+            let cells = rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count());
+            cells
+                .chain([headings[column].chars().count()])
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..headings.len()).map(width).collect();
         let line = |cells: &[String]| {
-            let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            let padded = cells
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:width$}"));
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
-        let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
+        let headings: Vec<String> = headings
+            .iter()
+            .map(|heading| (*heading).to_owned())
+            .collect();
         self.line(&self.paint(Look::Dim, &line(&headings)))?;
         rows.iter().try_for_each(|row| self.line(&line(row)))
     }
@@ -120,24 +138,37 @@ impl Out {
             let error = serde_json::json!({ "error": { "code": failure.exit.name(), "exit": failure.exit.code(), "message": failure.message } });
             self.say(&error.to_string());
         } else {
-            self.say(&format!("{} {}", self.talk(Look::Bad, "error:"), failure.message));
+            self.say(&format!(
+                "{} {}",
+                self.talk(Look::Bad, "error:"),
+                failure.message
+            ));
         }
     }
 }
 
 fn painted(is_rich: bool, look: Look, text: &str) -> String {
-    if is_rich && look != Look::Plain { format!("{}{text}{PLAIN}", look.code()) } else { text.to_owned() }
+    if is_rich && look != Look::Plain {
+        format!("{}{text}{PLAIN}", look.code())
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Takes out what could steer a terminal: everything a model or a tool wrote goes through here.
 pub(crate) fn printable(text: &str) -> String {
-    let is_harmless = |character: &char| !(character.is_control() || is_steering(*character)) || matches!(character, '\n' | '\t');
+    let is_harmless = |character: &char| {
+        !(character.is_control() || is_steering(*character)) || matches!(character, '\n' | '\t')
+    };
     text.chars().filter(is_harmless).collect()
 }
 
 /// The same on one line.
 pub(crate) fn one_line(text: &str) -> String {
-    printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    printable(text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Characters that change the order or the place of what follows without being seen.

@@ -27,7 +27,11 @@ impl Running {
 
     /// Leaves the note. Takes it away again when it is dropped.
     pub(crate) fn announce(data_dir: &Path, url: String) -> std::io::Result<Announced> {
-        let running = Self { url, pid: std::process::id(), version: env!("CARGO_PKG_VERSION").to_owned() };
+        let running = Self {
+            url,
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
         let path = path(data_dir);
         places::write_private(&path, &serde_json::to_string(&running)?)?;
         Ok(Announced(path))
@@ -51,9 +55,16 @@ fn path(data_dir: &Path) -> PathBuf {
 
 #[cfg(unix)]
 fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     // A process of somebody else may not be signalled, but it is there.
-    pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+    pid.is_some_and(|pid| {
+        !matches!(
+            rustix::process::test_kill_process(pid),
+            Err(rustix::io::Errno::SRCH)
+        )
+    })
 }
 
 #[cfg(not(unix))]

@@ -147,7 +147,10 @@ impl Flags {
             None => {}
             Some(Some(text)) => self.set(key, Some(text)),
             Some(None) => {
-                let message = format!("--{} has to be UTF-8. Choose another directory.", key.name().replace('_', "-"));
+                let message = format!(
+                    "--{} has to be UTF-8. Choose another directory.",
+                    key.name().replace('_', "-")
+                );
                 return Err(Failure::new(Exit::Usage, message));
             }
         }
@@ -169,7 +172,10 @@ impl Settings {
     ///
     /// # Errors
     /// When one of them holds something that is not understood; nothing is guessed.
-    pub(crate) fn read(flags: Flags, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
+    pub(crate) fn read(
+        flags: Flags,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Failure> {
         let home = places::Home::of(&variable);
         let mut values = BTreeMap::new();
         let (file, entries) = file::read(flags.config.as_deref(), &variable, &home)?;
@@ -178,9 +184,17 @@ impl Settings {
             values.insert(key, (value, source));
         }
         for key in Key::ALL {
-            let Some(value) = variable(key.variable()).filter(|value| !value.is_empty()) else { continue };
+            let Some(value) = variable(key.variable()).filter(|value| !value.is_empty()) else {
+                continue;
+            };
             let value = value.into_string().map_err(|_| {
-                Failure::new(Exit::Settings, format!("The variable {} has to be UTF-8. Set it again, or take it away.", key.variable()))
+                Failure::new(
+                    Exit::Settings,
+                    format!(
+                        "The variable {} has to be UTF-8. Set it again, or take it away.",
+                        key.variable()
+                    ),
+                )
             })?;
             values.insert(*key, (value, Source::Environment));
         }
@@ -194,7 +208,9 @@ impl Settings {
 
     /// The value as it was given, and where; `None` where there is only a default.
     pub(crate) fn given(&self, key: Key) -> Option<(&str, &Source)> {
-        self.values.get(&key).map(|(value, source)| (value.as_str(), source))
+        self.values
+            .get(&key)
+            .map(|(value, source)| (value.as_str(), source))
     }
 
     /// The value that holds and where it comes from, for a person; `None` if it is not set and has no default.
@@ -204,9 +220,14 @@ impl Settings {
             Key::DataDir => self.data_dir().ok().map(place),
             Key::MachineDir => self.machine_dir().ok().map(place),
             Key::Listen => Some(self.text(Key::Listen).unwrap_or(DEFAULT_LISTEN).to_owned()),
-            Key::Backend => Some(self.text(Key::Backend).map_or_else(|| self.local_backend(), str::to_owned)),
+            Key::Backend => Some(
+                self.text(Key::Backend)
+                    .map_or_else(|| self.local_backend(), str::to_owned),
+            ),
             Key::DrainSeconds => Some(self.drain_ms().map_or(0, |ms| ms / 1_000).to_string()),
-            Key::HibernateMinutes => Some(self.hibernate_ms().map_or(0, |ms| ms / 60_000).to_string()),
+            Key::HibernateMinutes => {
+                Some(self.hibernate_ms().map_or(0, |ms| ms / 60_000).to_string())
+            }
             Key::Demo | Key::OpencodeLean => Some(self.is_on(key).to_string()),
             Key::Log => Some(self.text(Key::Log).unwrap_or(DEFAULT_LOG).to_owned()),
             Key::Root
@@ -217,9 +238,13 @@ impl Settings {
             | Key::Opencode
             | Key::OpencodeDir
             | Key::OpencodeConfig => self.text(key).map(str::to_owned),
-            Key::MachineSecret | Key::RegistrationKey | Key::Token => self.text(key).map(|_| "(set, not shown)".to_owned()),
+            Key::MachineSecret | Key::RegistrationKey | Key::Token => {
+                self.text(key).map(|_| "(set, not shown)".to_owned())
+            }
         };
-        let source = self.given(key).map_or(Source::Default, |(_, source)| source.clone());
+        let source = self
+            .given(key)
+            .map_or(Source::Default, |(_, source)| source.clone());
         value.map(|value| (value, source))
     }
 
@@ -239,18 +264,29 @@ impl Settings {
 
     /// A directory or a file, absolute.
     pub(crate) fn place(&self, key: Key) -> Result<Option<PathBuf>, Failure> {
-        let Some((value, source)) = self.given(key) else { return Ok(None) };
+        let Some((value, source)) = self.given(key) else {
+            return Ok(None);
+        };
         let path = self.home.expand(value);
         let path = match source {
-            Source::File(file) => file.parent().map(|parent| parent.join(&path)).unwrap_or(path),
+            Source::File(file) => file
+                .parent()
+                .map(|parent| parent.join(&path))
+                .unwrap_or(path),
             Source::Flag | Source::Environment | Source::Default => path,
         };
-        std::path::absolute(&path).map(Some).map_err(|error| self.wrong(key, &error.to_string()))
+        std::path::absolute(&path)
+            .map(Some)
+            .map_err(|error| self.wrong(key, &error.to_string()))
     }
 
     /// The same where the setting is a place at all.
     pub(crate) fn place_if_one(&self, key: Key) -> Result<Option<PathBuf>, Failure> {
-        if key.kind() == Kind::Place { self.place(key) } else { Ok(None) }
+        if key.kind() == Kind::Place {
+            self.place(key)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Whether this is the demo.
@@ -303,33 +339,56 @@ impl Settings {
     /// The address to listen on.
     pub(crate) fn listen(&self) -> Result<SocketAddr, Failure> {
         let text = self.text(Key::Listen).unwrap_or(DEFAULT_LISTEN);
-        let text = if text.bytes().all(|byte| byte.is_ascii_digit()) { format!("127.0.0.1:{text}") } else { text.to_owned() };
-        let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-        found.ok_or_else(|| self.wrong(Key::Listen, "it is not an address and a port. It looks like 127.0.0.1:7777"))
+        let text = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("127.0.0.1:{text}")
+        } else {
+            text.to_owned()
+        };
+        let found = text
+            .to_socket_addrs()
+            .ok()
+            .and_then(|mut addresses| addresses.next());
+        found.ok_or_else(|| {
+            self.wrong(
+                Key::Listen,
+                "it is not an address and a port. It looks like 127.0.0.1:7777",
+            )
+        })
     }
 
     /// Further hosts that the hub answers to.
     pub(crate) fn allow_hosts(&self) -> Vec<String> {
         let hosts = self.text(Key::AllowHosts).unwrap_or_default().split(',');
-        hosts.map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
+        hosts
+            .map(|host| host.trim().to_owned())
+            .filter(|host| !host.is_empty())
+            .collect()
     }
 
     /// The backend that commands talk to when nothing else is said: the hub that runs with this data
     /// directory, or else the demo's, or else the usual address.
     pub(crate) fn local_backend(&self) -> String {
         let directories = [self.data_dir().ok(), self.demo_data_dir()];
-        let running = directories.into_iter().flatten().find_map(|directory| crate::running::Running::read(&directory));
+        let running = directories
+            .into_iter()
+            .flatten()
+            .find_map(|directory| crate::running::Running::read(&directory));
         running.map_or_else(|| format!("http://{DEFAULT_LISTEN}"), |running| running.url)
     }
 
     /// How long running turns may go on, in milliseconds.
     pub(crate) fn drain_ms(&self) -> Result<u64, Failure> {
-        Ok(self.number(Key::DrainSeconds)?.unwrap_or(DEFAULT_DRAIN_SECONDS).saturating_mul(1_000))
+        Ok(self
+            .number(Key::DrainSeconds)?
+            .unwrap_or(DEFAULT_DRAIN_SECONDS)
+            .saturating_mul(1_000))
     }
 
     /// How long an opencode may sit without work, in milliseconds.
     pub(crate) fn hibernate_ms(&self) -> Result<u64, Failure> {
-        let minutes = self.number(Key::HibernateMinutes)?.map(|minutes| minutes.saturating_mul(60_000));
+        let minutes = self
+            .number(Key::HibernateMinutes)?
+            .map(|minutes| minutes.saturating_mul(60_000));
         Ok(minutes.unwrap_or(protocol::limits::HIBERNATE_AFTER_MS))
     }
 
@@ -339,15 +398,31 @@ impl Settings {
     }
 
     fn number(&self, key: Key) -> Result<Option<u64>, Failure> {
-        let Some(text) = self.text(key) else { return Ok(None) };
-        text.trim().parse().map(Some).map_err(|_| self.wrong(key, "it is not a whole number"))
+        let Some(text) = self.text(key) else {
+            return Ok(None);
+        };
+        text.trim()
+            .parse()
+            .map(Some)
+            .map_err(|_| self.wrong(key, "it is not a whole number"))
     }
 
     /// Says what is wrong with a value, and where it was set.
     pub(crate) fn wrong(&self, key: Key, why: &str) -> Failure {
         let (value, source) = self.given(key).unwrap_or(("", &Source::Default));
-        let shown = if key.kind() == Kind::Secret { "(not shown)".to_owned() } else { format!("{value:?}") };
-        Failure::new(Exit::Settings, format!("{} is set to {shown} by {}, but {why}.", key.name(), source.describe(key)))
+        let shown = if key.kind() == Kind::Secret {
+            "(not shown)".to_owned()
+        } else {
+            format!("{value:?}")
+        };
+        Failure::new(
+            Exit::Settings,
+            format!(
+                "{} is set to {shown} by {}, but {why}.",
+                key.name(),
+                source.describe(key)
+            ),
+        )
     }
 
     /// Values that can't be read must not wait for their use to be found out.
@@ -358,7 +433,10 @@ impl Settings {
                     self.number(*key)?;
                 }
                 Kind::Flag => {
-                    if self.text(*key).is_some_and(|text| !is_on(text) && !is_off(text)) {
+                    if self
+                        .text(*key)
+                        .is_some_and(|text| !is_on(text) && !is_off(text))
+                    {
                         return Err(self.wrong(*key, "it is neither true nor false"));
                     }
                 }
@@ -386,7 +464,10 @@ mod tests {
     use super::*;
 
     fn read(flags: Flags, variables: &[(&str, &str)]) -> Result<Settings, Failure> {
-        let variables: BTreeMap<String, String> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables: BTreeMap<String, String> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Settings::read(flags, move |name| variables.get(name).map(OsString::from))
     }
 
@@ -395,42 +476,87 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "listen = \"127.0.0.1:1\"\nroot = \"projects\"\nallow_hosts = [\"a\", \"b:1\"]\ndrain_seconds = 5\n").unwrap();
-        let mut flags = Flags { config: Some(file.clone()), ..Flags::default() };
+        let mut flags = Flags {
+            config: Some(file.clone()),
+            ..Flags::default()
+        };
         let home = folder.path().to_str().unwrap();
 
         let settings = read(flags.clone(), &[("HOME", home)]).unwrap();
         assert_eq!(settings.listen().unwrap().port(), 1);
-        assert_eq!(settings.place(Key::Root).unwrap().unwrap(), folder.path().join("projects"));
+        assert_eq!(
+            settings.place(Key::Root).unwrap().unwrap(),
+            folder.path().join("projects")
+        );
         assert_eq!(settings.allow_hosts(), ["a", "b:1"]);
         assert_eq!(settings.drain_ms(), Ok(5_000));
         assert_eq!(settings.shown(Key::Listen).unwrap().1, Source::File(file));
 
-        let settings = read(flags.clone(), &[("HOME", home), ("ORCHESTRATOR_LISTEN", "127.0.0.1:2")]).unwrap();
+        let settings = read(
+            flags.clone(),
+            &[("HOME", home), ("ORCHESTRATOR_LISTEN", "127.0.0.1:2")],
+        )
+        .unwrap();
         assert_eq!(settings.listen().unwrap().port(), 2);
 
         flags.set(Key::Listen, Some("3"));
-        let settings = read(flags, &[("HOME", home), ("ORCHESTRATOR_LISTEN", "127.0.0.1:2")]).unwrap();
+        let settings = read(
+            flags,
+            &[("HOME", home), ("ORCHESTRATOR_LISTEN", "127.0.0.1:2")],
+        )
+        .unwrap();
         assert_eq!(settings.listen().unwrap().to_string(), "127.0.0.1:3");
-        assert_eq!(settings.shown(Key::Demo).unwrap(), ("false".to_owned(), Source::Default));
+        assert_eq!(
+            settings.shown(Key::Demo).unwrap(),
+            ("false".to_owned(), Source::Default)
+        );
     }
 
     #[test]
     fn a_secret_is_never_shown() {
-        let settings = read(Flags::default(), &[("HOME", "/nowhere"), ("ORCHESTRATOR_TOKEN", "opt_secret")]).unwrap();
+        let settings = read(
+            Flags::default(),
+            &[("HOME", "/nowhere"), ("ORCHESTRATOR_TOKEN", "opt_secret")],
+        )
+        .unwrap();
         assert_eq!(settings.shown(Key::Token).unwrap().0, "(set, not shown)");
-        assert!(!settings.wrong(Key::Token, "x").message.contains("opt_secret"));
+        assert!(
+            !settings
+                .wrong(Key::Token, "x")
+                .message
+                .contains("opt_secret")
+        );
     }
 
     #[test]
     fn what_is_not_understood_is_refused_with_its_source() {
         for (variable, value, expected) in [
-            ("ORCHESTRATOR_DRAIN_SECONDS", "soon", "drain_seconds is set to \"soon\" by the variable ORCHESTRATOR_DRAIN_SECONDS, but it is not a whole number."),
-            ("ORCHESTRATOR_DEMO", "maybe", "demo is set to \"maybe\" by the variable ORCHESTRATOR_DEMO, but it is neither true nor false."),
+            (
+                "ORCHESTRATOR_DRAIN_SECONDS",
+                "soon",
+                "drain_seconds is set to \"soon\" by the variable ORCHESTRATOR_DRAIN_SECONDS, but it is not a whole number.",
+            ),
+            (
+                "ORCHESTRATOR_DEMO",
+                "maybe",
+                "demo is set to \"maybe\" by the variable ORCHESTRATOR_DEMO, but it is neither true nor false.",
+            ),
         ] {
-            let failure = read(Flags::default(), &[("HOME", "/nowhere"), (variable, value)]).unwrap_err();
+            let failure =
+                read(Flags::default(), &[("HOME", "/nowhere"), (variable, value)]).unwrap_err();
             assert_eq!(failure, Failure::new(Exit::Settings, expected));
         }
-        let settings = read(Flags::default(), &[("HOME", "/nowhere"), ("ORCHESTRATOR_LISTEN", "here")]).unwrap();
-        assert!(settings.listen().unwrap_err().message.contains("127.0.0.1:7777"));
+        let settings = read(
+            Flags::default(),
+            &[("HOME", "/nowhere"), ("ORCHESTRATOR_LISTEN", "here")],
+        )
+        .unwrap();
+        assert!(
+            settings
+                .listen()
+                .unwrap_err()
+                .message
+                .contains("127.0.0.1:7777")
+        );
     }
 }

@@ -34,7 +34,10 @@ pub(crate) async fn link(settings: &Settings, out: Out) -> Result<Exit, Failure>
     if out.is_json() {
         out.value(&json!({ "link": link.url, "expiresAt": link.expires_at }))?;
     } else {
-        out.say(&format!("This link signs you in, once, until {}:", lists::time(link.expires_at)));
+        out.say(&format!(
+            "This link signs you in, once, until {}:",
+            lists::time(link.expires_at)
+        ));
         out.line(&link.url)?;
     }
     Ok(Exit::Done)
@@ -44,7 +47,9 @@ pub(crate) async fn link(settings: &Settings, out: Out) -> Result<Exit, Failure>
 pub(crate) async fn password(settings: &Settings, out: Out) -> Result<Exit, Failure> {
     let api = Api::of(settings)?;
     let password = read_password(out, "The new password").await?;
-    let _: Value = api.post("auth/password", &json!({ "password": password })).await?;
+    let _: Value = api
+        .post("auth/password", &json!({ "password": password }))
+        .await?;
     out.say("The password is set; browsers that were signed in have to sign in again.");
     Ok(Exit::Done)
 }
@@ -59,44 +64,95 @@ pub(crate) async fn login(settings: &Settings, out: Out) -> Result<Exit, Failure
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let signed_in = send(client.post(format!("{address}/v1/auth/sign-in")), &address, &json!({ "password": password })).await?;
-    let cookie = signed_in.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
-    let cookie = cookie.and_then(|cookie| cookie.split(';').next()).map(str::to_owned);
-    let cookie = cookie.ok_or_else(|| Failure::new(Exit::Upgrade, format!("{address} signed in but sent no cookie. Is it a hub?")))?;
+    let signed_in = send(
+        client.post(format!("{address}/v1/auth/sign-in")),
+        &address,
+        &json!({ "password": password }),
+    )
+    .await?;
+    let cookie = signed_in
+        .headers()
+        .get("set-cookie")
+        .and_then(|cookie| cookie.to_str().ok());
+    let cookie = cookie
+        .and_then(|cookie| cookie.split(';').next())
+        .map(str::to_owned);
+    let cookie = cookie.ok_or_else(|| {
+        Failure::new(
+            Exit::Upgrade,
+            format!("{address} signed in but sent no cookie. Is it a hub?"),
+        )
+    })?;
 
     #[derive(Deserialize)]
     struct TokenReply {
         token: Secret,
     }
-    let request = |path: &str| client.post(format!("{address}{path}")).header("cookie", &cookie).header("x-orchestrator", "1");
+    let request = |path: &str| {
+        client
+            .post(format!("{address}{path}"))
+            .header("cookie", &cookie)
+            .header("x-orchestrator", "1")
+    };
     let name = format!("orchestrator on {}", places::hostname());
     let name: String = name.chars().take(40).collect();
-    let reply: TokenReply = read(send(request("/v1/auth/token"), &address, &json!({ "name": name })).await?, &address).await?;
+    let reply: TokenReply = read(
+        send(
+            request("/v1/auth/token"),
+            &address,
+            &json!({ "name": name }),
+        )
+        .await?,
+        &address,
+    )
+    .await?;
     let path = credentials::keep(settings, &address, reply.token)?;
     // The browser sign-in has done its work. If it stays, it ends by itself when it is not used.
     let _ = send(request("/v1/auth/sign-out"), &address, &json!({})).await;
     if out.is_json() {
         out.value(&json!({ "backend": address, "file": path }))?;
     } else {
-        out.say(&format!("Signed in to {address}. The token is in {}.", path.display()));
+        out.say(&format!(
+            "Signed in to {address}. The token is in {}.",
+            path.display()
+        ));
     }
     Ok(Exit::Done)
 }
 
-async fn send(request: reqwest::RequestBuilder, address: &str, body: &impl Serialize) -> Result<reqwest::Response, Failure> {
-    let response = request.json(body).send().await.map_err(|error| api::unreachable(address, &crate::health::innermost(error)))?;
+async fn send(
+    request: reqwest::RequestBuilder,
+    address: &str,
+    body: &impl Serialize,
+) -> Result<reqwest::Response, Failure> {
+    let response = request
+        .json(body)
+        .send()
+        .await
+        .map_err(|error| api::unreachable(address, &crate::health::innermost(error)))?;
     if response.status().is_success() {
         return Ok(response);
     }
     let status = response.status().as_u16();
     match response.json::<CallError>().await {
         Ok(error) => Err(error.into()),
-        Err(_) => Err(Failure::new(Exit::Refused, format!("{address} answered with HTTP status {status}. Is this the address of a hub?"))),
+        Err(_) => Err(Failure::new(
+            Exit::Refused,
+            format!("{address} answered with HTTP status {status}. Is this the address of a hub?"),
+        )),
     }
 }
 
-async fn read<T: DeserializeOwned>(response: reqwest::Response, address: &str) -> Result<T, Failure> {
-    response.json().await.map_err(|_| Failure::new(Exit::Upgrade, format!("The answer of {address} can't be read. Its version may be another one.")))
+async fn read<T: DeserializeOwned>(
+    response: reqwest::Response,
+    address: &str,
+) -> Result<T, Failure> {
+    response.json().await.map_err(|_| {
+        Failure::new(
+            Exit::Upgrade,
+            format!("The answer of {address} can't be read. Its version may be another one."),
+        )
+    })
 }
 
 /// Asks on the terminal without showing what is typed, or takes standard input.
@@ -110,16 +166,25 @@ async fn read_password(out: Out, what: &str) -> Result<String, Failure> {
             std::io::stdin().read_line(&mut text)?;
             out.say("");
         } else {
-            std::io::stdin().lock().take(PASSWORD_MAX_BYTES).read_to_string(&mut text)?;
+            std::io::stdin()
+                .lock()
+                .take(PASSWORD_MAX_BYTES)
+                .read_to_string(&mut text)?;
         }
         Ok::<_, std::io::Error>(text)
     });
     let text = match read.await {
-        Ok(text) => text.map_err(|error| Failure::new(Exit::Usage, format!("The password can't be read: {error}.")))?,
+        Ok(text) => text.map_err(|error| {
+            Failure::new(Exit::Usage, format!("The password can't be read: {error}."))
+        })?,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     };
     let password = text.trim_end_matches(['\r', '\n']).to_owned();
-    if password.is_empty() { Err(Failure::new(Exit::Usage, "The password is empty.")) } else { Ok(password) }
+    if password.is_empty() {
+        Err(Failure::new(Exit::Usage, "The password is empty."))
+    } else {
+        Ok(password)
+    }
 }
 
 /// For as long as it lives, the terminal does not show what is typed.
@@ -153,7 +218,11 @@ impl Hidden {
 impl Drop for Hidden {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, before);
+            let _ = rustix::termios::tcsetattr(
+                std::io::stdin(),
+                rustix::termios::OptionalActions::Now,
+                before,
+            );
         }
     }
 }

@@ -18,8 +18,14 @@ impl Signals {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
-            for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-                let mut signals = signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("Signals can't be taken: {error}.")))?;
+            for kind in [
+                SignalKind::interrupt(),
+                SignalKind::terminate(),
+                SignalKind::hangup(),
+            ] {
+                let mut signals = signal(kind).map_err(|error| {
+                    Failure::new(Exit::Failed, format!("Signals can't be taken: {error}."))
+                })?;
                 let sender = sender.clone();
                 tokio::spawn(async move {
                     while signals.recv().await.is_some() && sender.send(()).await.is_ok() {}
@@ -27,7 +33,9 @@ impl Signals {
             }
         }
         #[cfg(not(unix))]
-        tokio::spawn(async move { while tokio::signal::ctrl_c().await.is_ok() && sender.send(()).await.is_ok() {} });
+        tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() && sender.send(()).await.is_ok() {}
+        });
         Ok(Self(receiver))
     }
 

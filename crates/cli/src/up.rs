@@ -80,7 +80,11 @@ pub(crate) async fn run(settings: &Settings, args: &UpArgs, out: Out) -> Result<
         model.stop().await;
     }
     out.say("Stopped.");
-    Ok(if asked_to_end > 1 { Exit::Aborted } else { Exit::Done })
+    Ok(if asked_to_end > 1 {
+        Exit::Aborted
+    } else {
+        Exit::Done
+    })
 }
 
 /// Only the hub.
@@ -99,14 +103,27 @@ pub(crate) async fn hub_only(settings: &Settings, out: Out) -> Result<Exit, Fail
 async fn start_model() -> Result<ScriptedModel, Failure> {
     ScriptedModel::start(ModelConfig::demo())
         .await
-        .map_err(|error| Failure::new(Exit::Failed, format!("The scripted model found no free port on loopback: {error}.")))
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("The scripted model found no free port on loopback: {error}."),
+            )
+        })
 }
 
 /// What a person should know of this computer's machine.
 fn report(told: &Told, own: &Stored, out: Out) {
     match told {
-        Told::Online => out.say(&format!("{} this computer is online as {}; work stays below {}.", out.talk(Look::Good, "ready:"), own.name, own.root.display())),
-        Told::Problem(message) => out.say(&format!("{} chat sessions will not start: {message}", out.talk(Look::Warn, "warning:"))),
+        Told::Online => out.say(&format!(
+            "{} this computer is online as {}; work stays below {}.",
+            out.talk(Look::Good, "ready:"),
+            own.name,
+            own.root.display()
+        )),
+        Told::Problem(message) => out.say(&format!(
+            "{} chat sessions will not start: {message}",
+            out.talk(Look::Warn, "warning:")
+        )),
         Told::Restarting { why, wait } => out.say(&format!(
             "{} this computer's machine process has ended ({why}); it starts again in {} s.",
             out.talk(Look::Warn, "warning:"),
@@ -118,7 +135,10 @@ fn report(told: &Told, own: &Stored, out: Out) {
                 Exit::Fenced => " Another process runs with this computer's MACHINE_ID.",
                 _ => "",
             };
-            out.say(&format!("{} this computer takes no work: {message}{advice} The page goes on.", out.talk(Look::Bad, "error:")));
+            out.say(&format!(
+                "{} this computer takes no work: {message}{advice} The page goes on.",
+                out.talk(Look::Bad, "error:")
+            ));
         }
     }
 }
@@ -141,10 +161,22 @@ impl Served {
             Ok(hub) => hub,
             Err(error) => return Err(not_started(settings, &data_dir, error).await),
         };
-        let announced = Running::announce(&data_dir, hub.local_url())
-            .inspect_err(|error| out.say(&format!("{} other commands will not find this hub by themselves: {error}", out.talk(Look::Warn, "warning:"))));
-        out.say(&format!("The hub serves at {}; its files are in {}.", hub.url(), data_dir.display()));
-        Ok(Self { hub, data_dir, _announced: announced.ok() })
+        let announced = Running::announce(&data_dir, hub.local_url()).inspect_err(|error| {
+            out.say(&format!(
+                "{} other commands will not find this hub by themselves: {error}",
+                out.talk(Look::Warn, "warning:")
+            ))
+        });
+        out.say(&format!(
+            "The hub serves at {}; its files are in {}.",
+            hub.url(),
+            data_dir.display()
+        ));
+        Ok(Self {
+            hub,
+            data_dir,
+            _announced: announced.ok(),
+        })
     }
 
     /// Prints the link; the only line of data.
@@ -168,12 +200,21 @@ impl Served {
 }
 
 /// Says why the hub did not start, and what to do.
-async fn not_started(settings: &Settings, data_dir: &std::path::Path, error: StartError) -> Failure {
+async fn not_started(
+    settings: &Settings,
+    data_dir: &std::path::Path,
+    error: StartError,
+) -> Failure {
     match error {
         StartError::Listen { address, source } => port::explain(address, &source).await,
         StartError::Open(hub::store::OpenError::Locked { .. }) => {
             let running = Running::read(data_dir);
-            let whose = running.map_or_else(String::new, |running| format!(": it is process {} and serves at {}", running.pid, running.url));
+            let whose = running.map_or_else(String::new, |running| {
+                format!(
+                    ": it is process {} and serves at {}",
+                    running.pid, running.url
+                )
+            });
             let message = format!(
                 "A hub runs already with the data directory {}{whose}. Use that one (`orchestrator link` prints a sign-in link), stop it, or choose another directory with --data-dir.",
                 data_dir.display()
@@ -182,11 +223,19 @@ async fn not_started(settings: &Settings, data_dir: &std::path::Path, error: Sta
         }
         StartError::DataDir { path, source } => Failure::new(
             Exit::DataDir,
-            format!("The data directory {} can't be used: {source}. Make it yours and writable, or choose another one with --data-dir.", path.display()),
+            format!(
+                "The data directory {} can't be used: {source}. Make it yours and writable, or choose another one with --data-dir.",
+                path.display()
+            ),
         ),
-        StartError::Open(error) => Failure::new(Exit::DataDir, format!("The hub's database can't be used: {error}.")),
+        StartError::Open(error) => Failure::new(
+            Exit::DataDir,
+            format!("The hub's database can't be used: {error}."),
+        ),
         StartError::Prepare(PrepareError::Store(error)) => error.into(),
-        StartError::Prepare(error @ PrepareError::TokenFile { .. }) => Failure::new(Exit::DataDir, format!("{error}.")),
+        StartError::Prepare(error @ PrepareError::TokenFile { .. }) => {
+            Failure::new(Exit::DataDir, format!("{error}."))
+        }
         StartError::PublicUrl(error) => settings.wrong(Key::PublicUrl, &error.to_string()),
     }
 }

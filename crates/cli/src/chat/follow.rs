@@ -10,7 +10,9 @@ use protocol::ErrorCode;
 use protocol::functions::{AnswerAsk, CancelTurn, ReadTranscript, ViewChat};
 use protocol::ids::{AskId, ChatSessionId, TurnId};
 use protocol::state::{ChatState, TurnState};
-use protocol::wire::{AnswerAskArgs, Ask, AskAnswer, AskBody, ChatArgs, ChatView, Chunk, TranscriptArgs, TurnArgs};
+use protocol::wire::{
+    AnswerAskArgs, Ask, AskAnswer, AskBody, ChatArgs, ChatView, Chunk, TranscriptArgs, TurnArgs,
+};
 use serde_json::Value;
 use transport::TransportError;
 
@@ -32,7 +34,10 @@ const LAST_CHUNKS_WAIT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) enum Followed {
     /// The turn is over. `typed` are the lines that were typed meanwhile.
-    Ended { state: TurnState, typed: Vec<String> },
+    Ended {
+        state: TurnState,
+        typed: Vec<String>,
+    },
     /// The person left.
     Left,
 }
@@ -62,7 +67,12 @@ struct Progress {
 type Read = BoxStream<'static, Result<Vec<Chunk>, TransportError>>;
 
 impl Follower<'_> {
-    pub(super) async fn run(self, screen: &mut Screen, input: &mut Input, signals: &mut Signals) -> Result<Followed, Failure> {
+    pub(super) async fn run(
+        self,
+        screen: &mut Screen,
+        input: &mut Input,
+        signals: &mut Signals,
+    ) -> Result<Followed, Failure> {
         screen.begin();
         let mut progress = Progress::default();
         let mut views = self.views();
@@ -125,18 +135,28 @@ impl Follower<'_> {
     }
 
     fn views(&self) -> BoxStream<'static, Result<Value, TransportError>> {
-        self.api.watch::<ViewChat>(&ChatArgs { chat_session_id: self.chat.clone() })
+        self.api.watch::<ViewChat>(&ChatArgs {
+            chat_session_id: self.chat.clone(),
+        })
     }
 
     fn views_after_pause(&self) -> BoxStream<'static, Result<Value, TransportError>> {
         after_pause(self.views())
     }
 
-    fn on_lost(&self, error: TransportError, progress: &mut Progress, screen: &mut Screen) -> Result<(), Failure> {
+    fn on_lost(
+        &self,
+        error: TransportError,
+        progress: &mut Progress,
+        screen: &mut Screen,
+    ) -> Result<(), Failure> {
         match &error {
             TransportError::Lost(why) => {
                 if !std::mem::replace(&mut progress.is_lost, true) {
-                    screen.say(&format!("{} the backend can't be reached ({why}); trying again.", self.out.talk(Look::Warn, "lost:")))?;
+                    screen.say(&format!(
+                        "{} the backend can't be reached ({why}); trying again.",
+                        self.out.talk(Look::Warn, "lost:")
+                    ))?;
                 }
                 Ok(())
             }
@@ -145,7 +165,12 @@ impl Follower<'_> {
         }
     }
 
-    async fn on_view(&self, view: &ChatView, progress: &mut Progress, screen: &mut Screen) -> Result<(), Failure> {
+    async fn on_view(
+        &self,
+        view: &ChatView,
+        progress: &mut Progress,
+        screen: &mut Screen,
+    ) -> Result<(), Failure> {
         // A turn too far back for the view has ended long ago.
         let turn = view.turns.iter().find(|turn| &turn.id == self.turn);
         let state = turn.map_or(TurnState::Completed, |turn| turn.state);
@@ -155,7 +180,10 @@ impl Follower<'_> {
         }
         if progress.chat != Some(view.chat.state) {
             progress.chat = Some(view.chat.state);
-            if view.chat.state == ChatState::Starting && state == TurnState::Queued && !self.out.is_json() {
+            if view.chat.state == ChatState::Starting
+                && state == TurnState::Queued
+                && !self.out.is_json()
+            {
                 screen.say(&self.out.talk(Look::Dim, "(opencode starts)"))?;
             }
         }
@@ -173,11 +201,28 @@ impl Follower<'_> {
         Ok(())
     }
 
-    async fn on_ask(&self, ask: &Ask, progress: &mut Progress, screen: &mut Screen) -> Result<(), Failure> {
+    async fn on_ask(
+        &self,
+        ask: &Ask,
+        progress: &mut Progress,
+        screen: &mut Screen,
+    ) -> Result<(), Failure> {
         screen.ask(ask)?;
         let what = match &ask.body {
-            AskBody::Permission { permission, patterns, .. } => format!("{} {}", one_line(permission), one_line(&patterns.join(", "))),
-            AskBody::Question { questions } => questions.iter().map(|question| one_line(&question.question)).collect::<Vec<_>>().join(" "),
+            AskBody::Permission {
+                permission,
+                patterns,
+                ..
+            } => format!(
+                "{} {}",
+                one_line(permission),
+                one_line(&patterns.join(", "))
+            ),
+            AskBody::Question { questions } => questions
+                .iter()
+                .map(|question| one_line(&question.question))
+                .collect::<Vec<_>>()
+                .join(" "),
             AskBody::Unknown => "something that this version does not know".to_owned(),
         };
         let is_permission = matches!(ask.body, AskBody::Permission { .. });
@@ -194,23 +239,45 @@ impl Follower<'_> {
                 self.answer(&ask.id, AskAnswer::Once, screen).await?;
             }
             Asks::Allow | Asks::Deny => {
-                screen.say(&format!("Denied, since nobody is here to answer: {what}. (--asks says what to do.)"))?;
-                self.answer(&ask.id, AskAnswer::Reject { message: None }, screen).await?;
+                screen.say(&format!(
+                    "Denied, since nobody is here to answer: {what}. (--asks says what to do.)"
+                ))?;
+                self.answer(&ask.id, AskAnswer::Reject { message: None }, screen)
+                    .await?;
             }
         }
         Ok(())
     }
 
-    async fn answer(&self, ask: &AskId, answer: AskAnswer, screen: &mut Screen) -> Result<(), Failure> {
-        match self.api.call::<AnswerAsk>(&AnswerAskArgs { ask_id: ask.clone(), answer }).await {
+    async fn answer(
+        &self,
+        ask: &AskId,
+        answer: AskAnswer,
+        screen: &mut Screen,
+    ) -> Result<(), Failure> {
+        match self
+            .api
+            .call::<AnswerAsk>(&AnswerAskArgs {
+                ask_id: ask.clone(),
+                answer,
+            })
+            .await
+        {
             Ok(_) => Ok(()),
             // Somebody else was quicker, or the turn is over.
-            Err(failure) if matches!(failure.exit, Exit::Refused | Exit::NotFound) => screen.say(&failure.message),
+            Err(failure) if matches!(failure.exit, Exit::Refused | Exit::NotFound) => {
+                screen.say(&failure.message)
+            }
             Err(failure) => Err(failure),
         }
     }
 
-    async fn on_line(&self, line: String, progress: &mut Progress, screen: &mut Screen) -> Result<(), Failure> {
+    async fn on_line(
+        &self,
+        line: String,
+        progress: &mut Progress,
+        screen: &mut Screen,
+    ) -> Result<(), Failure> {
         let Some(prompt) = &mut progress.prompt else {
             match line.trim() {
                 "" => {}
@@ -240,7 +307,13 @@ impl Follower<'_> {
         progress.cancel_asked = true;
         progress.prompt = None;
         screen.say("Stopping the turn; Ctrl-C again leaves.")?;
-        match self.api.call::<CancelTurn>(&TurnArgs { turn_id: self.turn.clone() }).await {
+        match self
+            .api
+            .call::<CancelTurn>(&TurnArgs {
+                turn_id: self.turn.clone(),
+            })
+            .await
+        {
             Ok(_) => Ok(()),
             // It was over already, which the view will tell.
             Err(failure) if failure.exit == Exit::Refused => Ok(()),
@@ -256,18 +329,32 @@ impl Follower<'_> {
             }
             Ok(())
         };
-        tokio::time::timeout(LAST_CHUNKS_WAIT, read_on).await.unwrap_or(Ok(()))
+        tokio::time::timeout(LAST_CHUNKS_WAIT, read_on)
+            .await
+            .unwrap_or(Ok(()))
     }
 
     async fn finish(&self, progress: Progress, screen: &mut Screen) -> Result<Followed, Failure> {
-        let args = TranscriptArgs { chat_session_id: self.chat.clone(), before_ordinal: None, turn_ids: Some(vec![self.turn.clone()]) };
+        let args = TranscriptArgs {
+            chat_session_id: self.chat.clone(),
+            before_ordinal: None,
+            turn_ids: Some(vec![self.turn.clone()]),
+        };
         let page = self.api.call::<ReadTranscript>(&args).await?;
         let record = page.turns.into_iter().next();
         let gone = || Failure::new(Exit::NotFound, "The turn is gone from the transcript.");
         let record = record.ok_or_else(gone)?;
         let state = record.turn.state;
-        screen.end(self.turn, state, record.turn.reason.as_deref(), record.answer.as_ref())?;
-        Ok(Followed::Ended { state, typed: progress.typed })
+        screen.end(
+            self.turn,
+            state,
+            record.turn.reason.as_deref(),
+            record.answer.as_ref(),
+        )?;
+        Ok(Followed::Ended {
+            state,
+            typed: progress.typed,
+        })
     }
 }
 
@@ -280,5 +367,8 @@ async fn next_chunks(chunks: &mut Option<Read>) -> Option<Result<Vec<Chunk>, Tra
 }
 
 fn after_pause<T: Send + 'static>(later: BoxStream<'static, T>) -> BoxStream<'static, T> {
-    stream::once(tokio::time::sleep(PAUSE)).filter_map(|()| async { None }).chain(later).boxed()
+    stream::once(tokio::time::sleep(PAUSE))
+        .filter_map(|()| async { None })
+        .chain(later)
+        .boxed()
 }

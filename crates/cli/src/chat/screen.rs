@@ -7,7 +7,10 @@ use std::io::IsTerminal as _;
 use protocol::ids::{ChatSessionId, TurnId};
 use protocol::state::TurnState;
 use protocol::transcript::{Applied, Transcript};
-use protocol::wire::{Ask, Chunk, ChunkOp, DeltaKind, FullMessage, Part, PartBody, PartId, ToolCall, ToolState, TurnRecord};
+use protocol::wire::{
+    Ask, Chunk, ChunkOp, DeltaKind, FullMessage, Part, PartBody, PartId, ToolCall, ToolState,
+    TurnRecord,
+};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -41,7 +44,14 @@ enum Open {
 impl Screen {
     pub(super) fn new(out: Out, is_conversation: bool) -> Self {
         let is_live = !out.is_json() && (is_conversation || std::io::stdout().is_terminal());
-        Self { out, is_live, transcript: Transcript::default(), tools: BTreeMap::new(), open: Open::Nothing, has_written: false }
+        Self {
+            out,
+            is_live,
+            transcript: Transcript::default(),
+            tools: BTreeMap::new(),
+            open: Open::Nothing,
+            has_written: false,
+        }
     }
 
     /// Whether something was written over what stood last, since this was asked.
@@ -55,7 +65,11 @@ impl Screen {
     }
 
     fn event(&self, event: impl FnOnce() -> Value) -> Result<(), Failure> {
-        if self.out.is_json() { self.out.value(&event()) } else { Ok(()) }
+        if self.out.is_json() {
+            self.out.value(&event())
+        } else {
+            Ok(())
+        }
     }
 
     /// A turn that was over before.
@@ -63,7 +77,11 @@ impl Screen {
         if self.out.is_json() {
             return Ok(());
         }
-        self.out.say(&self.out.talk(Look::Bold, &format!("> {}", one_line(&record.message))));
+        self.out.say(
+            &self
+                .out
+                .talk(Look::Bold, &format!("> {}", one_line(&record.message))),
+        );
         if let Some(answer) = &record.answer {
             self.out.line(&printable(&text_of(&answer.parts)))?;
         }
@@ -103,23 +121,38 @@ impl Screen {
 
     fn show(&mut self, op: &ChunkOp) -> Result<(), Failure> {
         match op {
-            ChunkOp::Append { part, kind: DeltaKind::Text, delta } => {
+            ChunkOp::Append {
+                part,
+                kind: DeltaKind::Text,
+                delta,
+            } => {
                 self.event(|| json!({ "event": "text", "part": part, "text": delta }))?;
                 self.text(delta)
             }
-            ChunkOp::Append { part, kind: DeltaKind::Reasoning, delta } => {
+            ChunkOp::Append {
+                part,
+                kind: DeltaKind::Reasoning,
+                delta,
+            } => {
                 self.event(|| json!({ "event": "reasoning", "part": part, "text": delta }))?;
                 self.reasoning(delta)
             }
-            ChunkOp::Append { part, kind: DeltaKind::ToolOutput, delta } => {
-                self.event(|| json!({ "event": "tool_output", "part": part, "text": delta }))
-            }
+            ChunkOp::Append {
+                part,
+                kind: DeltaKind::ToolOutput,
+                delta,
+            } => self.event(|| json!({ "event": "tool_output", "part": part, "text": delta })),
             ChunkOp::Replace { part } => self.part(part),
             ChunkOp::Supersede { part } => {
                 self.event(|| json!({ "event": "supersede", "part": part }))?;
                 self.note("the answer broke off; what was written above is void, it is tried again")
             }
-            ChunkOp::Append { kind: DeltaKind::Unknown, .. } | ChunkOp::Seal { .. } | ChunkOp::Unknown => Ok(()),
+            ChunkOp::Append {
+                kind: DeltaKind::Unknown,
+                ..
+            }
+            | ChunkOp::Seal { .. }
+            | ChunkOp::Unknown => Ok(()),
         }
     }
 
@@ -152,7 +185,11 @@ impl Screen {
         }
         self.has_written = true;
         self.out.piece(&printable(delta))?;
-        self.open = if delta.ends_with('\n') { Open::Nothing } else { Open::Text };
+        self.open = if delta.ends_with('\n') {
+            Open::Nothing
+        } else {
+            Open::Text
+        };
         Ok(())
     }
 
@@ -164,8 +201,13 @@ impl Screen {
             self.close_line()?;
         }
         self.has_written = true;
-        self.out.say_piece(&self.out.talk(Look::Dim, &printable(delta)));
-        self.open = if delta.ends_with('\n') { Open::Nothing } else { Open::Reasoning };
+        self.out
+            .say_piece(&self.out.talk(Look::Dim, &printable(delta)));
+        self.open = if delta.ends_with('\n') {
+            Open::Nothing
+        } else {
+            Open::Reasoning
+        };
         Ok(())
     }
 
@@ -176,13 +218,29 @@ impl Screen {
         let line = match call.state {
             // What it will be called with is not known yet.
             ToolState::Pending | ToolState::Unknown => return Ok(()),
-            ToolState::Running => format!("{} {} {}", self.out.talk(Look::Warn, "●"), one_line(&call.tool), self.out.talk(Look::Dim, &title(call))),
+            ToolState::Running => format!(
+                "{} {} {}",
+                self.out.talk(Look::Warn, "●"),
+                one_line(&call.tool),
+                self.out.talk(Look::Dim, &title(call))
+            ),
             ToolState::Completed => {
-                format!("{} {} {}", self.out.talk(Look::Good, "✓"), one_line(&call.tool), self.out.talk(Look::Dim, &format!("{}{}", title(call), took(call))))
+                format!(
+                    "{} {} {}",
+                    self.out.talk(Look::Good, "✓"),
+                    one_line(&call.tool),
+                    self.out
+                        .talk(Look::Dim, &format!("{}{}", title(call), took(call)))
+                )
             }
             ToolState::Failed => {
                 let why = call.error.as_deref().map(one_line).unwrap_or_default();
-                format!("{} {} {}", self.out.talk(Look::Bad, "✗"), one_line(&call.tool), cut(&why))
+                format!(
+                    "{} {} {}",
+                    self.out.talk(Look::Bad, "✗"),
+                    one_line(&call.tool),
+                    cut(&why)
+                )
             }
         };
         self.tools.insert(id.clone(), call.state);
@@ -190,7 +248,11 @@ impl Screen {
     }
 
     fn note(&mut self, text: &str) -> Result<(), Failure> {
-        if self.out.is_json() { Ok(()) } else { self.say(&self.out.talk(Look::Dim, &format!("({text})"))) }
+        if self.out.is_json() {
+            Ok(())
+        } else {
+            self.say(&self.out.talk(Look::Dim, &format!("({text})")))
+        }
     }
 
     fn close_line(&mut self) -> Result<(), Failure> {
@@ -205,8 +267,16 @@ impl Screen {
     }
 
     /// The turn is over, with the complete answer if there is one: what was shown is repaired by it.
-    pub(super) fn end(&mut self, turn: &TurnId, state: TurnState, reason: Option<&str>, answer: Option<&FullMessage>) -> Result<(), Failure> {
-        let complete = answer.map(|answer| text_of(&answer.parts)).unwrap_or_default();
+    pub(super) fn end(
+        &mut self,
+        turn: &TurnId,
+        state: TurnState,
+        reason: Option<&str>,
+        answer: Option<&FullMessage>,
+    ) -> Result<(), Failure> {
+        let complete = answer
+            .map(|answer| text_of(&answer.parts))
+            .unwrap_or_default();
         self.event(|| {
             let usage = answer.and_then(|answer| answer.usage.as_ref());
             let model = answer.and_then(|answer| answer.model.as_deref());
@@ -221,21 +291,34 @@ impl Screen {
         } else if !complete.is_empty() {
             self.out.line(&printable(&complete))?;
         }
-        let reason = reason.map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
+        let reason = reason
+            .map(|reason| format!(": {}", printable(reason)))
+            .unwrap_or_default();
         match state {
             TurnState::Completed => {}
             TurnState::Cancelled => self.out.say(&self.out.talk(Look::Warn, "Stopped.")),
-            TurnState::Interrupted => self.out.say(&format!("{}{reason}", self.out.talk(Look::Warn, "Interrupted"))),
-            TurnState::Failed => self.out.say(&format!("{}{reason}", self.out.talk(Look::Bad, "Failed"))),
-            TurnState::Queued | TurnState::Delivered | TurnState::Streaming | TurnState::Unknown => {
-                self.out.say(&format!("The turn is {}{reason}", state.as_str()));
+            TurnState::Interrupted => self.out.say(&format!(
+                "{}{reason}",
+                self.out.talk(Look::Warn, "Interrupted")
+            )),
+            TurnState::Failed => self
+                .out
+                .say(&format!("{}{reason}", self.out.talk(Look::Bad, "Failed"))),
+            TurnState::Queued
+            | TurnState::Delivered
+            | TurnState::Streaming
+            | TurnState::Unknown => {
+                self.out
+                    .say(&format!("The turn is {}{reason}", state.as_str()));
             }
         }
         Ok(())
     }
 
     fn repair(&mut self, answer: Option<&FullMessage>, complete: &str) -> Result<(), Failure> {
-        let Some(answer) = answer.filter(|answer| answer.hash != self.transcript.hash()) else { return Ok(()) };
+        let Some(answer) = answer.filter(|answer| answer.hash != self.transcript.hash()) else {
+            return Ok(());
+        };
         let shown = text_of(self.transcript.parts());
         match complete.strip_prefix(shown.as_str()) {
             Some(rest) => self.text(rest),
@@ -252,7 +335,11 @@ impl Screen {
 fn text_of(parts: &[Part]) -> String {
     let texts = parts.iter().filter_map(|part| match &part.body {
         PartBody::Text { text } if !text.is_empty() => Some(text.as_str()),
-        PartBody::Text { .. } | PartBody::Reasoning { .. } | PartBody::Tool(_) | PartBody::Notice { .. } | PartBody::Unknown => None,
+        PartBody::Text { .. }
+        | PartBody::Reasoning { .. }
+        | PartBody::Tool(_)
+        | PartBody::Notice { .. }
+        | PartBody::Unknown => None,
     });
     texts.collect::<Vec<_>>().join("\n")
 }
@@ -261,10 +348,23 @@ fn text_of(parts: &[Part]) -> String {
 fn title(call: &ToolCall) -> String {
     let of_input = || {
         let input: Value = serde_json::from_str(&call.input).ok()?;
-        let telling = ["command", "filePath", "path", "pattern", "url", "description"];
-        telling.iter().find_map(|name| input[name].as_str().map(str::to_owned))
+        let telling = [
+            "command",
+            "filePath",
+            "path",
+            "pattern",
+            "url",
+            "description",
+        ];
+        telling
+            .iter()
+            .find_map(|name| input[name].as_str().map(str::to_owned))
     };
-    cut(&one_line(&of_input().or_else(|| call.title.clone()).unwrap_or_default()))
+    cut(&one_line(
+        &of_input()
+            .or_else(|| call.title.clone())
+            .unwrap_or_default(),
+    ))
 }
 
 fn took(call: &ToolCall) -> String {

@@ -5,7 +5,8 @@ use std::path::Path;
 use protocol::functions::{ListMachines, RegisterWorker, StartSession, ViewChat, ViewMachine};
 use protocol::ids::ChatSessionId;
 use protocol::wire::{
-    ChatArgs as ChatSessionArgs, MachineArgs, MachineSummary, NoArgs, Presence, RegisterWorkerArgs, StartSessionArgs, WorkerSummary,
+    ChatArgs as ChatSessionArgs, MachineArgs, MachineSummary, NoArgs, Presence, RegisterWorkerArgs,
+    StartSessionArgs, WorkerSummary,
 };
 
 use crate::api::{Api, pick};
@@ -23,29 +24,72 @@ pub(super) struct Target {
     pub(super) machine: String,
 }
 
-pub(super) async fn find(settings: &Settings, api: &Api, args: &ChatArgs, out: Out) -> Result<Target, Failure> {
+pub(super) async fn find(
+    settings: &Settings,
+    api: &Api,
+    args: &ChatArgs,
+    out: Out,
+) -> Result<Target, Failure> {
     let machines = api.call::<ListMachines>(&NoArgs {}).await?.machines;
     let (machine, worker, chat) = match &args.session {
         Some(session) => earlier(api, &machines, session).await?,
         None => {
             let (machine, worker) = worker(settings, api, args, &machines, out).await?;
-            let start = StartSessionArgs { worker_id: worker.id.clone(), title: None, model: args.model.clone(), agent: args.agent.clone() };
+            let start = StartSessionArgs {
+                worker_id: worker.id.clone(),
+                title: None,
+                model: args.model.clone(),
+                agent: args.agent.clone(),
+            };
             let chat = api.call::<StartSession>(&start).await?.chat_session_id;
             (machine, worker, chat)
         }
     };
     if !matches!(machine.presence, Presence::Online { .. }) {
-        out.say(&format!("{} {} is not online; messages wait for it.", out.talk(Look::Warn, "note:"), machine.name));
+        out.say(&format!(
+            "{} {} is not online; messages wait for it.",
+            out.talk(Look::Warn, "note:"),
+            machine.name
+        ));
     }
-    Ok(Target { chat, worker: worker.name, machine: machine.name })
+    Ok(Target {
+        chat,
+        worker: worker.name,
+        machine: machine.name,
+    })
 }
 
-async fn earlier(api: &Api, machines: &[MachineSummary], session: &str) -> Result<(MachineSummary, WorkerSummary, ChatSessionId), Failure> {
-    let chat: ChatSessionId = session.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}. `orchestrator sessions` lists them.")))?;
-    let view = api.call::<ViewChat>(&ChatSessionArgs { chat_session_id: chat.clone() }).await?;
-    let gone = || Failure::new(Exit::NotFound, "The machine or the worker of this chat session was removed.");
-    let machine = machines.iter().find(|machine| machine.id == view.chat.machine_id).ok_or_else(gone)?;
-    let worker = workers(api, machine).await?.into_iter().find(|worker| worker.id == view.chat.worker_id).ok_or_else(gone)?;
+async fn earlier(
+    api: &Api,
+    machines: &[MachineSummary],
+    session: &str,
+) -> Result<(MachineSummary, WorkerSummary, ChatSessionId), Failure> {
+    let chat: ChatSessionId = session.parse().map_err(|error| {
+        Failure::new(
+            Exit::Usage,
+            format!("{error}. `orchestrator sessions` lists them."),
+        )
+    })?;
+    let view = api
+        .call::<ViewChat>(&ChatSessionArgs {
+            chat_session_id: chat.clone(),
+        })
+        .await?;
+    let gone = || {
+        Failure::new(
+            Exit::NotFound,
+            "The machine or the worker of this chat session was removed.",
+        )
+    };
+    let machine = machines
+        .iter()
+        .find(|machine| machine.id == view.chat.machine_id)
+        .ok_or_else(gone)?;
+    let worker = workers(api, machine)
+        .await?
+        .into_iter()
+        .find(|worker| worker.id == view.chat.worker_id)
+        .ok_or_else(gone)?;
     Ok((machine.clone(), worker, chat))
 }
 
@@ -57,61 +101,113 @@ async fn worker(
     out: Out,
 ) -> Result<(MachineSummary, WorkerSummary), Failure> {
     let chosen = match &args.machine {
-        Some(wanted) => vec![pick("machine", wanted, machines.to_vec(), |machine| (machine.id.as_str(), &machine.name))?],
+        Some(wanted) => vec![pick("machine", wanted, machines.to_vec(), |machine| {
+            (machine.id.as_str(), &machine.name)
+        })?],
         None => machines.to_vec(),
     };
     if let (Some(directory), [machine]) = (&args.dir, chosen.as_slice()) {
         return Ok((machine.clone(), register(api, machine, directory).await?));
     }
-    if args.worker.is_none() && args.machine.is_none()
+    if args.worker.is_none()
+        && args.machine.is_none()
         && let Some((machine, directory)) = here(settings, machines)
     {
         let worker = register(api, machine, &directory).await?;
-        out.say(&format!("This directory is worker {} of {}.", worker.name, machine.name));
+        out.say(&format!(
+            "This directory is worker {} of {}.",
+            worker.name, machine.name
+        ));
         return Ok((machine.clone(), worker));
     }
     let mut all = Vec::new();
     for machine in &chosen {
-        all.extend(workers(api, machine).await?.into_iter().map(|worker| (machine.clone(), worker)));
+        all.extend(
+            workers(api, machine)
+                .await?
+                .into_iter()
+                .map(|worker| (machine.clone(), worker)),
+        );
     }
     if let Some(wanted) = &args.worker {
-        return pick("worker", wanted, all, |(_, worker)| (worker.id.as_str(), &worker.name));
+        return pick("worker", wanted, all, |(_, worker)| {
+            (worker.id.as_str(), &worker.name)
+        });
     }
-    let names: Vec<String> = all.iter().map(|(machine, worker)| format!("{} ({})", worker.name, machine.name)).collect();
+    let names: Vec<String> = all
+        .iter()
+        .map(|(machine, worker)| format!("{} ({})", worker.name, machine.name))
+        .collect();
     match (all.pop(), names.len()) {
         (Some(only), 1) => Ok(only),
-        (Some(_), _) => {
-            Err(Failure::new(Exit::Usage, format!("There are several workers: {}. Choose one with --worker, or another directory with --machine and --dir.", names.join(", "))))
-        }
-        (None, _) if chosen.is_empty() => {
-            Err(Failure::new(Exit::NotFound, "There is no machine yet. Start this computer's with `orchestrator up` or `orchestrator machine`."))
-        }
-        (None, _) => Err(Failure::new(Exit::NotFound, "There is no worker yet. Choose a directory with --machine and --dir.")),
+        (Some(_), _) => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "There are several workers: {}. Choose one with --worker, or another directory with --machine and --dir.",
+                names.join(", ")
+            ),
+        )),
+        (None, _) if chosen.is_empty() => Err(Failure::new(
+            Exit::NotFound,
+            "There is no machine yet. Start this computer's with `orchestrator up` or `orchestrator machine`.",
+        )),
+        (None, _) => Err(Failure::new(
+            Exit::NotFound,
+            "There is no worker yet. Choose a directory with --machine and --dir.",
+        )),
     }
 }
 
 /// This computer's machine and the current directory below its root, if it is below it.
-fn here<'a>(settings: &Settings, machines: &'a [MachineSummary]) -> Option<(&'a MachineSummary, String)> {
+fn here<'a>(
+    settings: &Settings,
+    machines: &'a [MachineSummary],
+) -> Option<(&'a MachineSummary, String)> {
     let current = std::env::current_dir().ok()?.canonicalize().ok()?;
-    let places = [settings.machine_dir().ok(), settings.demo_data_dir().map(|directory| directory.join("machine"))];
+    let places = [
+        settings.machine_dir().ok(),
+        settings
+            .demo_data_dir()
+            .map(|directory| directory.join("machine")),
+    ];
     places.into_iter().flatten().find_map(|place| {
         let stored = Stored::read(&place).ok().flatten()?;
-        let machine = machines.iter().find(|machine| machine.id == stored.machine_id)?;
+        let machine = machines
+            .iter()
+            .find(|machine| machine.id == stored.machine_id)?;
         Some((machine, below(&stored.root.canonicalize().ok()?, &current)?))
     })
 }
 
 /// A directory as seen from the root, with `/` between its parts.
 fn below(root: &Path, directory: &Path) -> Option<String> {
-    let parts: Option<Vec<&str>> = directory.strip_prefix(root).ok()?.iter().map(|part| part.to_str()).collect();
+    let parts: Option<Vec<&str>> = directory
+        .strip_prefix(root)
+        .ok()?
+        .iter()
+        .map(|part| part.to_str())
+        .collect();
     parts.map(|parts| parts.join("/"))
 }
 
-async fn register(api: &Api, machine: &MachineSummary, directory: &str) -> Result<WorkerSummary, Failure> {
-    let args = RegisterWorkerArgs { machine_id: machine.id.clone(), directory: directory.to_owned(), name: None };
+async fn register(
+    api: &Api,
+    machine: &MachineSummary,
+    directory: &str,
+) -> Result<WorkerSummary, Failure> {
+    let args = RegisterWorkerArgs {
+        machine_id: machine.id.clone(),
+        directory: directory.to_owned(),
+        name: None,
+    };
     api.call::<RegisterWorker>(&args).await
 }
 
 async fn workers(api: &Api, machine: &MachineSummary) -> Result<Vec<WorkerSummary>, Failure> {
-    Ok(api.call::<ViewMachine>(&MachineArgs { machine_id: machine.id.clone() }).await?.workers)
+    Ok(api
+        .call::<ViewMachine>(&MachineArgs {
+            machine_id: machine.id.clone(),
+        })
+        .await?
+        .workers)
 }

@@ -27,7 +27,9 @@ impl Control {
     }
 
     pub(crate) async fn next(&mut self) -> Order {
-        let Some(orders) = &mut self.0 else { return std::future::pending().await };
+        let Some(orders) = &mut self.0 else {
+            return std::future::pending().await;
+        };
         match orders.recv().await {
             Some(order) => order,
             None => {

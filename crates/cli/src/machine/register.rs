@@ -21,22 +21,46 @@ use crate::settings::{Key, Settings};
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Registers this computer and keeps the credentials.
-pub(crate) async fn register(settings: &Settings, place: &Path, told: Told) -> Result<Stored, Failure> {
+pub(crate) async fn register(
+    settings: &Settings,
+    place: &Path,
+    told: Told,
+) -> Result<Stored, Failure> {
     let (settings, talk) = (settings.clone(), told);
-    let answers = tokio::task::spawn_blocking(move || Answers::gather(&settings, talk).map(|answers| (answers, settings))).await;
+    let answers = tokio::task::spawn_blocking(move || {
+        Answers::gather(&settings, talk).map(|answers| (answers, settings))
+    })
+    .await;
     let (answers, settings) = match answers {
         Ok(answers) => answers?,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     };
-    let Answers { backend, proof, root } = answers;
+    let Answers {
+        backend,
+        proof,
+        root,
+    } = answers;
     open_root(&root)?;
-    let http = HttpTransport::new(&backend).map_err(|error| Failure::new(Exit::Settings, error.to_string()))?;
+    let http = HttpTransport::new(&backend)
+        .map_err(|error| Failure::new(Exit::Settings, error.to_string()))?;
     // A place that can't be written to must be found out before the key is used up.
-    crate::places::create_private_dir(place)
-        .map_err(|error| Failure::new(Exit::DataDir, format!("{} can't be used: {error}. Choose another one with --machine-dir.", place.display())))?;
+    crate::places::create_private_dir(place).map_err(|error| {
+        Failure::new(
+            Exit::DataDir,
+            format!(
+                "{} can't be used: {error}. Choose another one with --machine-dir.",
+                place.display()
+            ),
+        )
+    })?;
     let key = match proof {
         Proof::Key(key) => key,
-        Proof::Person(name) => Api::of(&settings)?.call::<CreateMachine>(&CreateMachineArgs { name }).await?.registration_key,
+        Proof::Person(name) => {
+            Api::of(&settings)?
+                .call::<CreateMachine>(&CreateMachineArgs { name })
+                .await?
+                .registration_key
+        }
     };
     told.say(&format!("Registering with {} ...", http.address()));
     let credentials = exchange(&http, &key, &root, told).await?;
@@ -53,7 +77,12 @@ pub(crate) async fn register(settings: &Settings, place: &Path, told: Told) -> R
 }
 
 /// Tries until the backend is there.
-async fn exchange(http: &HttpTransport, key: &Secret, root: &Path, told: Told) -> Result<protocol::wire::MachineCredentials, Failure> {
+async fn exchange(
+    http: &HttpTransport,
+    key: &Secret,
+    root: &Path,
+    told: Told,
+) -> Result<protocol::wire::MachineCredentials, Failure> {
     let mut has_told = false;
     loop {
         match agent::register(http, key.clone(), info(root)).await {
@@ -67,7 +96,11 @@ async fn exchange(http: &HttpTransport, key: &Secret, root: &Path, told: Told) -
             }
             Err(TransportError::Refused(error)) => {
                 let is_key = matches!(error.code, ErrorCode::Unauthenticated | ErrorCode::Expired);
-                return Err(if is_key { Failure::new(Exit::BadKey, error.message) } else { error.into() });
+                return Err(if is_key {
+                    Failure::new(Exit::BadKey, error.message)
+                } else {
+                    error.into()
+                });
             }
         }
     }
@@ -97,10 +130,17 @@ impl Answers {
         if !can_ask {
             let missing = [
                 (backend.is_none(), "--backend URL (ORCHESTRATOR_BACKEND)"),
-                (key.is_none() && name.is_none(), "--key KEY (ORCHESTRATOR_REGISTRATION_KEY)"),
+                (
+                    key.is_none() && name.is_none(),
+                    "--key KEY (ORCHESTRATOR_REGISTRATION_KEY)",
+                ),
                 (root.is_none(), "--root DIR (ORCHESTRATOR_ROOT)"),
             ];
-            let missing: Vec<&str> = missing.iter().filter(|(is_missing, _)| *is_missing).map(|(_, what)| *what).collect();
+            let missing: Vec<&str> = missing
+                .iter()
+                .filter(|(is_missing, _)| *is_missing)
+                .map(|(_, what)| *what)
+                .collect();
             if !missing.is_empty() {
                 let message = format!(
                     "This computer has no MACHINE_ID yet, and there is no terminal to ask on. Missing: {}. The key comes from the page: choose \"Add machine\".",
@@ -113,7 +153,11 @@ impl Answers {
         }
         let backend = match backend {
             Some(backend) => backend,
-            None => ask(told, "The backend's address", Some(&settings.local_backend()))?,
+            None => ask(
+                told,
+                "The backend's address",
+                Some(&settings.local_backend()),
+            )?,
         };
         let proof = match (key, name) {
             (Some(key), _) => Proof::Key(key),
@@ -124,14 +168,22 @@ impl Answers {
             Some(root) => root,
             None => ask_root(settings, told)?,
         };
-        Ok(Self { backend, proof, root })
+        Ok(Self {
+            backend,
+            proof,
+            root,
+        })
     }
 }
 
 fn ask_root(settings: &Settings, told: Told) -> Result<PathBuf, Failure> {
     let suggested = suggested_root(settings).map(|path| path.display().to_string());
     loop {
-        let answer = ask(told, "The root directory, which all work on this machine stays below", suggested.as_deref())?;
+        let answer = ask(
+            told,
+            "The root directory, which all work on this machine stays below",
+            suggested.as_deref(),
+        )?;
         let root = settings.path_of(&answer);
         match open_root(&root) {
             Ok(_) => return Ok(root),
@@ -143,13 +195,18 @@ fn ask_root(settings: &Settings, told: Told) -> Result<PathBuf, Failure> {
 /// Asks until there is an answer.
 fn ask(told: Told, what: &str, default: Option<&str>) -> Result<String, Failure> {
     loop {
-        let hint = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+        let hint = default
+            .map(|default| format!(" [{default}]"))
+            .unwrap_or_default();
         told.out.say_piece(&format!("{what}{hint}: "));
         let mut line = String::new();
         let read = std::io::stdin().lock().read_line(&mut line);
         if matches!(read, Ok(0) | Err(_)) {
             told.say("");
-            return Err(Failure::new(Exit::Settings, format!("There was no answer to: {what}.")));
+            return Err(Failure::new(
+                Exit::Settings,
+                format!("There was no answer to: {what}."),
+            ));
         }
         match (line.trim(), default) {
             ("", Some(default)) => return Ok(default.to_owned()),

@@ -51,8 +51,10 @@ impl Stored {
 
     pub(crate) fn write(&self, place: &Path) -> Result<(), Failure> {
         let path = path(place);
-        let text = toml::to_string(self).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        let written = places::create_private_dir(place).and_then(|()| places::write_private(&path, &format!("{HEADER}{text}")));
+        let text =
+            toml::to_string(self).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let written = places::create_private_dir(place)
+            .and_then(|()| places::write_private(&path, &format!("{HEADER}{text}")));
         written.map_err(|error| unusable(&path, &error))
     }
 
@@ -69,7 +71,13 @@ impl Stored {
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(Exit::DataDir, format!("{} can't be used: {error}. Check that it belongs to you.", path.display()))
+    Failure::new(
+        Exit::DataDir,
+        format!(
+            "{} can't be used: {error}. Check that it belongs to you.",
+            path.display()
+        ),
+    )
 }
 
 #[cfg(unix)]

@@ -55,7 +55,16 @@ pub(super) struct Recipe {
 }
 
 /// Variables that are about this process, or about another machine.
-const NOT_HANDED_DOWN: &[Key] = &[Key::MachineId, Key::MachineSecret, Key::RegistrationKey, Key::Token, Key::Name, Key::Backend, Key::Root, Key::MachineDir];
+const NOT_HANDED_DOWN: &[Key] = &[
+    Key::MachineId,
+    Key::MachineSecret,
+    Key::RegistrationKey,
+    Key::Token,
+    Key::Name,
+    Key::Backend,
+    Key::Root,
+    Key::MachineDir,
+];
 /// What the machine process needs to know as this one knows it.
 const HANDED_DOWN: &[Key] = &[
     Key::DataDir,
@@ -70,9 +79,21 @@ const HANDED_DOWN: &[Key] = &[
 ];
 
 /// The command line for this computer's own machine.
-pub(super) fn command(settings: &Settings, own: &Stored, model: Option<&ScriptedModel>) -> Result<Recipe, Failure> {
-    let program = std::env::current_exe().map_err(|error| Failure::new(Exit::Failed, format!("This program can't find itself: {error}.")))?;
-    let mut arguments: Vec<OsString> = ["machine", "--supervised", "--backend"].into_iter().map(OsString::from).collect();
+pub(super) fn command(
+    settings: &Settings,
+    own: &Stored,
+    model: Option<&ScriptedModel>,
+) -> Result<Recipe, Failure> {
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("This program can't find itself: {error}."),
+        )
+    })?;
+    let mut arguments: Vec<OsString> = ["machine", "--supervised", "--backend"]
+        .into_iter()
+        .map(OsString::from)
+        .collect();
     arguments.push(own.backend.clone().into());
     arguments.push("--root".into());
     arguments.push(own.root.clone().into());
@@ -89,13 +110,23 @@ pub(super) fn command(settings: &Settings, own: &Stored, model: Option<&Scripted
         }
     }
     if let Some(model) = model {
-        variables.push((Key::OpencodeConfig.variable(), model.opencode_config().to_string().into()));
+        variables.push((
+            Key::OpencodeConfig.variable(),
+            model.opencode_config().to_string().into(),
+        ));
         variables.push((Key::OpencodeLean.variable(), "true".into()));
     }
     if let Some(file) = &settings.file {
-        variables.push((crate::settings::CONFIG_VARIABLE, file.clone().into_os_string()));
+        variables.push((
+            crate::settings::CONFIG_VARIABLE,
+            file.clone().into_os_string(),
+        ));
     }
-    Ok(Recipe { program, arguments, variables })
+    Ok(Recipe {
+        program,
+        arguments,
+        variables,
+    })
 }
 
 /// The child, as this process holds it.
@@ -184,7 +215,11 @@ struct Process {
 impl Process {
     fn spawn(recipe: &Recipe) -> std::io::Result<Self> {
         let mut command = Command::new(&recipe.program);
-        command.args(&recipe.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(&recipe.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         for key in NOT_HANDED_DOWN {
             command.env_remove(key.variable());
         }
@@ -196,10 +231,18 @@ impl Process {
         let pipe = || std::io::Error::other("it has no pipes");
         let stdin = child.stdin.take().ok_or_else(pipe)?;
         let events = BufReader::new(child.stdout.take().ok_or_else(pipe)?).lines();
-        Ok(Self { child, stdin: Some(stdin), events })
+        Ok(Self {
+            child,
+            stdin: Some(stdin),
+            events,
+        })
     }
 
-    async fn follow(mut self, orders: &mut mpsc::Receiver<Order>, told: &mpsc::Sender<Told>) -> Ended {
+    async fn follow(
+        mut self,
+        orders: &mut mpsc::Receiver<Order>,
+        told: &mpsc::Sender<Told>,
+    ) -> Ended {
         let mut last = None;
         let mut was_told = false;
         let mut has_events = true;
@@ -254,7 +297,10 @@ impl Process {
             self.child.wait().await
         };
         if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
-            tracing::error!("the machine process did not stop in {} s and was killed", STOP_LIMIT.as_secs());
+            tracing::error!(
+                "the machine process did not stop in {} s and was killed",
+                STOP_LIMIT.as_secs()
+            );
             let _ = self.child.kill().await;
         }
         Ended::AsTold

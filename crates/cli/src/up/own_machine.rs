@@ -6,7 +6,9 @@ use hub::RunningHub;
 use protocol::functions::{ListMachines, RegisterMachine, RegisterWorker};
 use protocol::limits::NAME_MAX_BYTES;
 use protocol::state::MachineState;
-use protocol::wire::{MachineArgs, MachineSummary, NoArgs, Presence, RegisterMachineArgs, RegisterWorkerArgs};
+use protocol::wire::{
+    MachineArgs, MachineSummary, NoArgs, Presence, RegisterMachineArgs, RegisterWorkerArgs,
+};
 
 use crate::exit::{Exit, Failure};
 use crate::machine::store::Stored;
@@ -41,40 +43,88 @@ fn make_playground(root: &Path) -> std::io::Result<()> {
     let playground = root.join(PLAYGROUND);
     places::create_private_dir(&playground)?;
     let readme = playground.join("README.md");
-    if readme.exists() { Ok(()) } else { std::fs::write(readme, PLAYGROUND_README) }
+    if readme.exists() {
+        Ok(())
+    } else {
+        std::fs::write(readme, PLAYGROUND_README)
+    }
 }
 
 fn data_dir(path: &Path, error: &std::io::Error) -> Failure {
-    let message = format!("The directory {} can't be used: {error}. Make it yours and writable, or choose another one with --data-dir.", path.display());
+    let message = format!(
+        "The directory {} can't be used: {error}. Make it yours and writable, or choose another one with --data-dir.",
+        path.display()
+    );
     Failure::new(Exit::DataDir, message)
 }
 
 /// Sees to it that this computer is registered and has its credentials.
-pub(super) async fn ensure(settings: &Settings, hub: &RunningHub, root: PathBuf, out: Out) -> Result<Stored, Failure> {
+pub(super) async fn ensure(
+    settings: &Settings,
+    hub: &RunningHub,
+    root: PathBuf,
+    out: Out,
+) -> Result<Stored, Failure> {
     let place = settings.machine_dir()?;
-    let machines = hub.call_as_owner::<ListMachines>(&NoArgs {}).await?.machines;
+    let machines = hub
+        .call_as_owner::<ListMachines>(&NoArgs {})
+        .await?
+        .machines;
     if let Some(stored) = Stored::read(&place)? {
-        if machines.iter().any(|machine| machine.id == stored.machine_id) {
-            let current = Stored { backend: hub.local_url(), root, ..stored.clone() };
+        if machines
+            .iter()
+            .any(|machine| machine.id == stored.machine_id)
+        {
+            let current = Stored {
+                backend: hub.local_url(),
+                root,
+                ..stored.clone()
+            };
             if current != stored {
                 current.write(&place)?;
             }
             return Ok(current);
         }
-        out.say(&format!("{} is not a machine of this hub any more; this computer is added anew.", stored.name));
+        out.say(&format!(
+            "{} is not a machine of this hub any more; this computer is added anew.",
+            stored.name
+        ));
     }
-    let name = settings.optional(Key::Name).unwrap_or_else(|| cut(&places::hostname()));
+    let name = settings
+        .optional(Key::Name)
+        .unwrap_or_else(|| cut(&places::hostname()));
     let key = match machines.iter().find(|machine| is_left_over(machine, &name)) {
-        Some(machine) => hub.reissue_registration_key(&MachineArgs { machine_id: machine.id.clone() }).await?,
+        Some(machine) => {
+            hub.reissue_registration_key(&MachineArgs {
+                machine_id: machine.id.clone(),
+            })
+            .await?
+        }
         None => hub.issue_registration_key(&name).await?,
     };
-    let args = RegisterMachineArgs { registration_key: key.registration_key, info: info(&root) };
+    let args = RegisterMachineArgs {
+        registration_key: key.registration_key,
+        info: info(&root),
+    };
     let credentials = hub.call_as_owner::<RegisterMachine>(&args).await?;
-    let stored = Stored { machine_id: credentials.machine_id, secret: credentials.secret, name: credentials.name, backend: hub.local_url(), root };
+    let stored = Stored {
+        machine_id: credentials.machine_id,
+        secret: credentials.secret,
+        name: credentials.name,
+        backend: hub.local_url(),
+        root,
+    };
     stored.write(&place)?;
-    out.say(&format!("This computer is registered as {} ({}).", stored.name, stored.machine_id));
+    out.say(&format!(
+        "This computer is registered as {} ({}).",
+        stored.name, stored.machine_id
+    ));
     if settings.is_demo() && stored.root.join(PLAYGROUND).is_dir() {
-        let args = RegisterWorkerArgs { machine_id: stored.machine_id.clone(), directory: PLAYGROUND.to_owned(), name: None };
+        let args = RegisterWorkerArgs {
+            machine_id: stored.machine_id.clone(),
+            directory: PLAYGROUND.to_owned(),
+            name: None,
+        };
         hub.call_as_owner::<RegisterWorker>(&args).await?;
     }
     Ok(stored)
@@ -82,7 +132,12 @@ pub(super) async fn ensure(settings: &Settings, hub: &RunningHub, root: PathBuf,
 
 /// Whether an earlier start added this machine and was killed before it kept the credentials.
 fn is_left_over(machine: &MachineSummary, name: &str) -> bool {
-    machine.name == name && machine.presence == Presence::Never && matches!(machine.state, MachineState::Created | MachineState::Registered)
+    machine.name == name
+        && machine.presence == Presence::Never
+        && matches!(
+            machine.state,
+            MachineState::Created | MachineState::Registered
+        )
 }
 
 /// As much of a name as a machine may have.

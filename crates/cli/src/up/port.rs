@@ -12,20 +12,37 @@ const ASK_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) async fn explain(address: SocketAddr, error: &std::io::Error) -> Failure {
     let message = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            let whose = match crate::health::ask(&format!("http://{}", reachable(address)), ASK_LIMIT).await {
-                Ok(health) => format!("by another hub (version {}). Use that one, or", health.version),
+            let whose = match crate::health::ask(
+                &format!("http://{}", reachable(address)),
+                ASK_LIMIT,
+            )
+            .await
+            {
+                Ok(health) => format!(
+                    "by another hub (version {}). Use that one, or",
+                    health.version
+                ),
                 Err(_) => match owner(address.port()) {
                     Some(owner) => format!("by {owner}. Stop it, or"),
                     None => "by another program. Stop it, or".to_owned(),
                 },
             };
-            format!("The port {} is taken {whose} choose another one: --listen {}.", address.port(), SocketAddr::new(address.ip(), 0))
+            format!(
+                "The port {} is taken {whose} choose another one: --listen {}.",
+                address.port(),
+                SocketAddr::new(address.ip(), 0)
+            )
         }
         std::io::ErrorKind::PermissionDenied => {
-            format!("{address} may not be listened on by you: ports below 1024 are the administrator's. Choose another one with --listen.")
+            format!(
+                "{address} may not be listened on by you: ports below 1024 are the administrator's. Choose another one with --listen."
+            )
         }
         std::io::ErrorKind::AddrNotAvailable => {
-            format!("{} is not an address of this computer. Choose another one with --listen.", address.ip())
+            format!(
+                "{} is not an address of this computer. Choose another one with --listen.",
+                address.ip()
+            )
         }
         _ => format!("{address} can't be listened on: {error}. Choose another one with --listen."),
     };
@@ -33,8 +50,16 @@ pub(crate) async fn explain(address: SocketAddr, error: &std::io::Error) -> Fail
 }
 
 fn reachable(address: SocketAddr) -> SocketAddr {
-    let loopback: std::net::IpAddr = if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-    if address.ip().is_unspecified() { SocketAddr::new(loopback, address.port()) } else { address }
+    let loopback: std::net::IpAddr = if address.is_ipv4() {
+        std::net::Ipv4Addr::LOCALHOST.into()
+    } else {
+        std::net::Ipv6Addr::LOCALHOST.into()
+    };
+    if address.ip().is_unspecified() {
+        SocketAddr::new(loopback, address.port())
+    } else {
+        address
+    }
 }
 
 /// The process that listens on a port, where the system tells.
@@ -46,10 +71,25 @@ fn owner(port: u16) -> Option<String> {
         .flat_map(|table| listeners(&table, port))
         .collect();
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
         // Other people's processes keep theirs to themselves.
-        let Ok(files) = std::fs::read_dir(entry.path().join("fd")) else { continue };
-        let has_it = files.flatten().filter_map(|file| std::fs::read_link(file.path()).ok()).any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()));
+        let Ok(files) = std::fs::read_dir(entry.path().join("fd")) else {
+            continue;
+        };
+        let has_it = files
+            .flatten()
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|target| {
+                sockets
+                    .iter()
+                    .any(|socket| target.as_os_str() == socket.as_str())
+            });
         if has_it {
             let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
             return Some(format!("process {pid} ({})", crate::out::one_line(&name)));
@@ -71,7 +111,9 @@ fn listeners(table: &str, port: u16) -> Vec<String> {
     let of_line = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let listens = fields.get(1)?.ends_with(&port) && *fields.get(3)? == LISTENS;
-        listens.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]"))).flatten()
+        listens
+            .then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))
+            .flatten()
     };
     table.lines().skip(1).filter_map(of_line).collect()
 }
@@ -84,7 +126,10 @@ mod tests {
     fn the_owner_of_a_port_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let owner = owner(listener.local_addr().unwrap().port()).unwrap();
-        assert!(owner.starts_with(&format!("process {} (", std::process::id())), "{owner}");
+        assert!(
+            owner.starts_with(&format!("process {} (", std::process::id())),
+            "{owner}"
+        );
     }
 
     #[test]
