@@ -176,8 +176,9 @@ impl Driver for Opencode {
             if !accepts_version(&version) {
                 return Err(wrong_version(binary, version));
             }
-            let stream = EventStream::open(&api, self.config.request_limit).await?;
-            let (conversation, defaults) = tokio::try_join!(conversation(&api, &spec), defaults(&api, &spec))?;
+            let stream = EventStream::open(&api, self.config.request_limit);
+            let (stream, conversation, defaults) =
+                tokio::try_join!(stream, conversation(&api, &spec), defaults(&api, &spec))?;
             Ok((stream, conversation, defaults))
         };
         match opened.await {
@@ -221,11 +222,7 @@ async fn defaults(api: &Api, spec: &SessionSpec) -> Result<Defaults, DriverError
     if model.is_some() && spec.agent.is_some() {
         return Ok(Defaults { model, agent: spec.agent.clone() });
     }
-    let (agent, agents_model) = api.agent(spec.agent.as_deref()).await?;
-    let model = match model.or(agents_model) {
-        Some(model) => Some(model),
-        None => api.default_model().await?,
-    };
+    let (agent, model) = api.defaults(spec.agent.as_deref(), model).await?;
     Ok(Defaults { model, agent })
 }
 

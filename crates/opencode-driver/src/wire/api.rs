@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use protocol::ids::TurnId;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{MessageInfo, ModelRef, Part, PermissionAsk, QuestionAsk, Status, is_turn_message, message_id, part_id};
 use crate::driver::DriverError;
@@ -16,6 +16,8 @@ use crate::http::Server;
 const PAGE_MESSAGES: usize = 50;
 /// The most pages of one turn that are read: a turn of more than this many steps is shown cut.
 const PAGES_MAX: usize = 40;
+/// The agent that it takes unless it is told otherwise.
+const USUAL_AGENT: &str = "build";
 /// The header that names the next page.
 const NEXT_PAGE: &str = "x-next-cursor";
 
@@ -54,6 +56,12 @@ struct SessionInfo {
 }
 
 #[derive(Deserialize)]
+struct Config {
+    model: Option<String>,
+    default_agent: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Agent {
     name: String,
     mode: Option<String>,
@@ -67,6 +75,31 @@ struct AgentModel {
     provider_id: String,
     #[serde(rename = "modelID")]
     model_id: String,
+}
+
+#[derive(Deserialize)]
+struct Providers {
+    #[serde(default)]
+    providers: Vec<Provider>,
+    #[serde(default)]
+    default: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Provider {
+    id: String,
+}
+
+impl Agent {
+    /// Whether a conversation can be with it.
+    fn can_lead(&self) -> bool {
+        self.mode.as_deref() != Some("subagent") && self.hidden != Some(true)
+    }
+
+    fn model(&self) -> Option<ModelRef> {
+        let model = self.model.as_ref()?;
+        Some(ModelRef { provider: model.provider_id.clone(), model: model.model_id.clone() })
+    }
 }
 
 impl Api {
@@ -102,45 +135,38 @@ impl Api {
         exists(answer.status).map_or_else(|| answer.success().map(|_| true), Ok)
     }
 
-    /// The agent that turns use, which is `wanted` or the one that it takes by itself, and that agent's own
-    /// model if it has one.
-    pub(crate) async fn agent(&self, wanted: Option<&str>) -> Result<(Option<String>, Option<ModelRef>), DriverError> {
-        let config: Value = self.get("reading its configuration", "/config").await?;
-        let agents: Vec<Agent> = self.get("listing its agents", "/agent").await?;
+    /// The agent and model that turns use: those that are wanted, else those that it takes by itself, as far as
+    /// that can be told. An agent's own model comes before the configured one, as it does in opencode.
+    pub(crate) async fn defaults(
+        &self,
+        wanted_agent: Option<&str>,
+        wanted_model: Option<ModelRef>,
+    ) -> Result<(Option<String>, Option<ModelRef>), DriverError> {
+        let (config, agents): (Config, Vec<Agent>) = tokio::try_join!(
+            self.get("reading its configuration", "/config"),
+            self.get("listing its agents", "/agent")
+        )?;
         let named = |name: &str| agents.iter().find(|agent| agent.name == name);
-        let usable = |agent: &&Agent| agent.mode.as_deref() != Some("subagent") && agent.hidden != Some(true);
-        let configured = config.get("default_agent").and_then(Value::as_str).and_then(named);
-        let agent = match wanted {
+        let first_of = |name: &str| named(name).filter(|agent| agent.can_lead());
+        let agent = match wanted_agent {
             Some(wanted) => named(wanted),
-            None => configured
-                .filter(usable)
-                .or_else(|| named("build").filter(usable))
-                .or_else(|| agents.iter().find(usable)),
+            None => config
+                .default_agent
+                .as_deref()
+                .and_then(first_of)
+                .or_else(|| first_of(USUAL_AGENT))
+                .or_else(|| agents.iter().find(|agent| agent.can_lead())),
         };
-        let model = agent
-            .and_then(|agent| agent.model.as_ref())
-            .map(|model| ModelRef { provider: model.provider_id.clone(), model: model.model_id.clone() });
-        let name = agent.map(|agent| agent.name.clone()).or_else(|| wanted.map(str::to_owned));
+        let configured = || agent.and_then(Agent::model).or_else(|| config.model.as_deref().and_then(ModelRef::parse));
+        let model = match wanted_model.or_else(configured) {
+            Some(model) => Some(model),
+            None => self.first_providers_model().await?,
+        };
+        let name = agent.map(|agent| agent.name.clone()).or_else(|| wanted_agent.map(str::to_owned));
         Ok((name, model))
     }
 
-    /// The model that it takes by itself: the configured one, else the first provider's default.
-    pub(crate) async fn default_model(&self) -> Result<Option<ModelRef>, DriverError> {
-        #[derive(Deserialize)]
-        struct Providers {
-            #[serde(default)]
-            providers: Vec<Provider>,
-            #[serde(default)]
-            default: BTreeMap<String, String>,
-        }
-        #[derive(Deserialize)]
-        struct Provider {
-            id: String,
-        }
-        let config: Value = self.get("reading its configuration", "/config").await?;
-        if let Some(model) = config.get("model").and_then(Value::as_str).and_then(ModelRef::parse) {
-            return Ok(Some(model));
-        }
+    async fn first_providers_model(&self) -> Result<Option<ModelRef>, DriverError> {
         let known: Providers = self.get("listing its providers", "/config/providers").await?;
         Ok(known.providers.iter().find_map(|provider| {
             Some(ModelRef { provider: provider.id.clone(), model: known.default.get(&provider.id)?.clone() })
