@@ -1,4 +1,13 @@
-import { CircleAlertIcon, CircleDashedIcon, CircleDotIcon, CircleIcon, CircleSlashIcon, LoaderCircleIcon, MessageCircleQuestionIcon, MoonIcon } from "lucide-react";
+import {
+  CircleAlertIcon,
+  CircleDashedIcon,
+  CircleDotIcon,
+  CircleIcon,
+  CircleSlashIcon,
+  LoaderCircleIcon,
+  MessageCircleQuestionIcon,
+  MoonIcon,
+} from "lucide-react";
 import type { ComponentType } from "react";
 
 import type { ChatSummary } from "@/lib/backend/wire.gen";
@@ -13,7 +22,11 @@ interface Look {
 /** How a chat session stands, for a list: an ask comes before everything else, since somebody waits. */
 export function lookOfChat(chat: ChatSummary, machineThere = true): Look {
   if (chat.pendingAskCount > 0) {
-    return { icon: MessageCircleQuestionIcon, tone: "text-wait", text: chat.pendingAskCount === 1 ? "waits for your answer" : `waits for ${chat.pendingAskCount} answers` };
+    return {
+      icon: MessageCircleQuestionIcon,
+      tone: "text-wait",
+      text: chat.pendingAskCount === 1 ? "waits for your answer" : `waits for ${chat.pendingAskCount} answers`,
+    };
   }
   switch (chat.state) {
     case "requested":
@@ -35,14 +48,33 @@ export function lookOfChat(chat: ChatSummary, machineThere = true): Look {
     case "closed":
       return { icon: CircleSlashIcon, tone: "text-quiet", text: "ended" };
     case "unknown":
-      return { icon: CircleDotIcon, tone: "text-muted-foreground", text: "in a state this page does not know; reload it" };
+      return {
+        icon: CircleDotIcon,
+        tone: "text-muted-foreground",
+        text: "in a state this page does not know; reload it",
+      };
   }
 }
 
-export function ChatStateIcon({ chat, machineThere, className }: { chat: ChatSummary; machineThere?: boolean; className?: string }) {
+export function ChatStateIcon({
+  chat,
+  machineThere,
+  className,
+}: {
+  chat: ChatSummary;
+  machineThere?: boolean;
+  className?: string;
+}) {
   const { icon: Icon, tone, text } = lookOfChat(chat, machineThere);
   return (
-    <span role="img" aria-label={text} title={text} data-testid="chat-state-icon" data-state={chat.state} className="inline-flex">
+    <span
+      role="img"
+      aria-label={text}
+      title={text}
+      data-testid="chat-state-icon"
+      data-state={chat.state}
+      className="inline-flex"
+    >
       <Icon className={cn("size-3.5 shrink-0", tone, className)} />
     </span>
   );

@@ -9,7 +9,12 @@ import { copyText } from "@/lib/copy";
 
 const SHOWN_MS = 1_600;
 
-export function CopyButton({ text, label, children, ...props }: { text: string; label: string } & ComponentProps<typeof Button>) {
+export function CopyButton({
+  text,
+  label,
+  children,
+  ...props
+}: { text: string; label: string } & ComponentProps<typeof Button>) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return;
@@ -21,7 +26,15 @@ export function CopyButton({ text, label, children, ...props }: { text: string; 
     else toast.error("The browser did not let the page copy. Select the text and copy it by hand.");
   };
   return (
-    <Button variant="ghost" size="icon-sm" aria-label={copied ? "Copied" : label} title={label} onClick={() => void copy()} data-copied={copied} {...props}>
+    <Button
+      variant="ghost"
+      size="icon-sm"
+      aria-label={copied ? "Copied" : label}
+      title={label}
+      onClick={() => void copy()}
+      data-copied={copied}
+      {...props}
+    >
       {copied ? <CheckIcon className="text-ok" /> : <CopyIcon />}
       {children}
     </Button>

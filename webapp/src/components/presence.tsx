@@ -56,10 +56,16 @@ export function PresenceText({ machine, className }: { machine: MachineSummary; 
   const { tone, text } = presenceOf(machine);
   const connection = useConnection();
   return (
-    <span data-testid="presence" data-presence={machine.presence.state} className={cn("inline-flex items-center gap-1.5 whitespace-nowrap", TEXT[tone], className)}>
+    <span
+      data-testid="presence"
+      data-presence={machine.presence.state}
+      className={cn("inline-flex items-center gap-1.5 whitespace-nowrap", TEXT[tone], className)}
+    >
       <PresenceDot machine={machine} />
       {text}
-      {connection.kind === "stale" && tone === "ok" && <span className="text-muted-foreground">as of {clockTime(connection.since)}</span>}
+      {connection.kind === "stale" && tone === "ok" && (
+        <span className="text-muted-foreground">as of {clockTime(connection.since)}</span>
+      )}
     </span>
   );
 }

@@ -4,7 +4,14 @@ import { useState, type SubmitEvent } from "react";
 
 import { ErrorNote } from "@/components/error-note";
 import { Button } from "@/components/ui/button";
-import { Dialog, DialogContent, DialogDescription, DialogFooter, DialogHeader, DialogTitle } from "@/components/ui/dialog";
+import {
+  Dialog,
+  DialogContent,
+  DialogDescription,
+  DialogFooter,
+  DialogHeader,
+  DialogTitle,
+} from "@/components/ui/dialog";
 import { Input } from "@/components/ui/input";
 import { Label } from "@/components/ui/label";
 import type { BackendError } from "@/lib/backend/backend";
@@ -53,7 +60,17 @@ function RenameForm({ onClose, title, label, current, onRename, error }: Omit<Pr
       </DialogHeader>
       <div className="flex flex-col gap-1.5">
         <Label htmlFor="new-name">{label}</Label>
-        <Input id="new-name" autoFocus autoComplete="off" required value={name} aria-invalid={tooLong} onFocus={(event) => event.target.select()} onChange={(event) => setName(event.target.value)} data-testid="rename-input" />
+        <Input
+          id="new-name"
+          autoFocus
+          autoComplete="off"
+          required
+          value={name}
+          aria-invalid={tooLong}
+          onFocus={(event) => event.target.select()}
+          onChange={(event) => setName(event.target.value)}
+          data-testid="rename-input"
+        />
         {tooLong && (
           <p className="text-xs text-bad">
             A {label.toLowerCase()} has at most {LIMITS.nameMaxBytes} bytes.
@@ -65,7 +82,11 @@ function RenameForm({ onClose, title, label, current, onRename, error }: Omit<Pr
         <Button variant="outline" onClick={onClose}>
           Cancel
         </Button>
-        <Button type="submit" disabled={pending || tooLong || name.trim() === "" || name.trim() === current} data-testid="rename-submit">
+        <Button
+          type="submit"
+          disabled={pending || tooLong || name.trim() === "" || name.trim() === current}
+          data-testid="rename-submit"
+        >
           Rename
         </Button>
       </DialogFooter>

@@ -7,7 +7,13 @@ import type { ComponentProps } from "react";
 import { cn } from "@/lib/utils";
 
 export function Command({ className, ...props }: ComponentProps<typeof CommandPrimitive>) {
-  return <CommandPrimitive data-slot="command" className={cn("flex h-full w-full flex-col overflow-hidden bg-popover", className)} {...props} />;
+  return (
+    <CommandPrimitive
+      data-slot="command"
+      className={cn("flex h-full w-full flex-col overflow-hidden bg-popover", className)}
+      {...props}
+    />
+  );
 }
 
 export function CommandInput({ className, ...props }: ComponentProps<typeof CommandPrimitive.Input>) {
@@ -16,7 +22,10 @@ export function CommandInput({ className, ...props }: ComponentProps<typeof Comm
       <SearchIcon className="size-4 shrink-0 text-muted-foreground" />
       <CommandPrimitive.Input
         data-slot="command-input"
-        className={cn("h-10 w-full bg-transparent text-base outline-hidden placeholder:text-muted-foreground md:text-sm", className)}
+        className={cn(
+          "h-10 w-full bg-transparent text-base outline-hidden placeholder:text-muted-foreground md:text-sm",
+          className,
+        )}
         {...props}
       />
     </div>
@@ -24,7 +33,12 @@ export function CommandInput({ className, ...props }: ComponentProps<typeof Comm
 }
 
 export function CommandList({ className, ...props }: ComponentProps<typeof CommandPrimitive.List>) {
-  return <CommandPrimitive.List className={cn("max-h-80 scroll-py-1 overflow-x-hidden overflow-y-auto p-1 scroll-thin", className)} {...props} />;
+  return (
+    <CommandPrimitive.List
+      className={cn("max-h-80 scroll-py-1 overflow-x-hidden overflow-y-auto p-1 scroll-thin", className)}
+      {...props}
+    />
+  );
 }
 
 export function CommandEmpty(props: ComponentProps<typeof CommandPrimitive.Empty>) {
@@ -34,7 +48,10 @@ export function CommandEmpty(props: ComponentProps<typeof CommandPrimitive.Empty
 export function CommandGroup({ className, ...props }: ComponentProps<typeof CommandPrimitive.Group>) {
   return (
     <CommandPrimitive.Group
-      className={cn("[&_[cmdk-group-heading]]:px-2 [&_[cmdk-group-heading]]:py-1.5 [&_[cmdk-group-heading]]:text-2xs [&_[cmdk-group-heading]]:font-medium [&_[cmdk-group-heading]]:text-muted-foreground", className)}
+      className={cn(
+        "[&_[cmdk-group-heading]]:px-2 [&_[cmdk-group-heading]]:py-1.5 [&_[cmdk-group-heading]]:text-2xs [&_[cmdk-group-heading]]:font-medium [&_[cmdk-group-heading]]:text-muted-foreground",
+        className,
+      )}
       {...props}
     />
   );

@@ -8,7 +8,15 @@ import { cn } from "@/lib/utils";
 export const TooltipProvider = TooltipPrimitive.Provider;
 
 /** A control with a hint; the hint also tells the control's shortcut. */
-export function Tooltip({ hint, children, side }: { hint: ReactNode; children: ReactNode; side?: "top" | "right" | "bottom" | "left" }) {
+export function Tooltip({
+  hint,
+  children,
+  side,
+}: {
+  hint: ReactNode;
+  children: ReactNode;
+  side?: "top" | "right" | "bottom" | "left";
+}) {
   return (
     <TooltipPrimitive.Root>
       <TooltipPrimitive.Trigger asChild>{children}</TooltipPrimitive.Trigger>
@@ -17,7 +25,11 @@ export function Tooltip({ hint, children, side }: { hint: ReactNode; children: R
   );
 }
 
-export function TooltipContent({ className, sideOffset = 6, ...props }: ComponentProps<typeof TooltipPrimitive.Content>) {
+export function TooltipContent({
+  className,
+  sideOffset = 6,
+  ...props
+}: ComponentProps<typeof TooltipPrimitive.Content>) {
   return (
     <TooltipPrimitive.Portal>
       <TooltipPrimitive.Content

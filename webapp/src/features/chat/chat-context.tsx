@@ -21,3 +21,10 @@ export function useChatContext(): ChatContextValue {
   if (!value) throw new Error("useChatContext outside ChatPage");
   return value;
 }
+
+/** The worker's directory on its machine: paths in it are shown as seen from there. */
+export const DirectoryContext = createContext<string | null>(null);
+
+export function useDirectory(): string | null {
+  return useContext(DirectoryContext);
+}

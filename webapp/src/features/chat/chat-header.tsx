@@ -10,13 +10,27 @@ import { PresenceDot, isThere, presenceOf } from "@/components/presence";
 import { RenameDialog } from "@/components/rename-dialog";
 import { RouteLink } from "@/components/route-link";
 import { Button } from "@/components/ui/button";
-import { DropdownMenu, DropdownMenuContent, DropdownMenuItem, DropdownMenuSeparator, DropdownMenuTrigger } from "@/components/ui/dropdown-menu";
+import {
+  DropdownMenu,
+  DropdownMenuContent,
+  DropdownMenuItem,
+  DropdownMenuSeparator,
+  DropdownMenuTrigger,
+} from "@/components/ui/dropdown-menu";
 import { PageHeader } from "@/features/shell/shell";
 import { useAction } from "@/lib/backend/react";
 import type { ChatSummary, MachineSummary, WorkerSummary } from "@/lib/backend/wire.gen";
 import { readableLine } from "@/lib/text/sanitise";
 
-export function ChatHeader({ chat, machine, worker }: { chat: ChatSummary; machine: MachineSummary | undefined; worker: WorkerSummary | undefined }) {
+export function ChatHeader({
+  chat,
+  machine,
+  worker,
+}: {
+  chat: ChatSummary;
+  machine: MachineSummary | undefined;
+  worker: WorkerSummary | undefined;
+}) {
   const there = machine ? isThere(machine) : true;
   const look = lookOfChat(chat, there);
   return (
@@ -43,7 +57,11 @@ export function ChatHeader({ chat, machine, worker }: { chat: ChatSummary; machi
           {[chat.agent, chat.model].filter(Boolean).join(" · ")}
         </span>
       )}
-      <span className="flex shrink-0 items-center gap-1.5 text-xs text-muted-foreground" data-testid="chat-state" data-state={chat.state}>
+      <span
+        className="flex shrink-0 items-center gap-1.5 text-xs text-muted-foreground"
+        data-testid="chat-state"
+        data-state={chat.state}
+      >
         <ChatStateIcon chat={chat} machineThere={there} />
         <span className="max-sm:sr-only">{look.text}</span>
       </span>
@@ -101,8 +119,9 @@ function ChatMenu({ chat }: { chat: ChatSummary }) {
         }}
       >
         Its opencode process stops{chat.state === "busy" && ", and the turn that is under way with it"}
-        {chat.queuedCount > 0 && `; ${chat.queuedCount === 1 ? "the queued message is" : `${chat.queuedCount} queued messages are`} cancelled`}. The transcript stays, and so do all
-        files. An ended session can&apos;t be taken up again.
+        {chat.queuedCount > 0 &&
+          `; ${chat.queuedCount === 1 ? "the queued message is" : `${chat.queuedCount} queued messages are`} cancelled`}
+        . The transcript stays, and so do all files. An ended session can&apos;t be taken up again.
       </ConfirmDialog>
     </>
   );

@@ -13,10 +13,11 @@ import { PageHeader } from "@/features/shell/shell";
 import { useWatch } from "@/lib/backend/react";
 import type { ChatSessionId, ChatSummary, MachineSummary, WorkerSummary } from "@/lib/backend/wire.gen";
 import { useChat } from "@/lib/chat/use-chat";
+import { absoluteDirectory } from "@/lib/text/paths";
 import { readable } from "@/lib/text/sanitise";
 
 import { AskCard } from "./asks/ask-card";
-import { ChatContext } from "./chat-context";
+import { ChatContext, DirectoryContext } from "./chat-context";
 import { ChatHeader } from "./chat-header";
 import { Composer } from "./composer";
 import { EmptyChat } from "./empty-chat";
@@ -35,56 +36,71 @@ export function ChatPage({ chatSessionId }: { chatSessionId: ChatSessionId }) {
   const worker = machineView?.workers.find(({ id }) => id === chat?.workerId);
   const away = machine && !isThere(machine) ? awaySentence(machine) : null;
   const chatState = chat?.state ?? "unknown";
-  const context = useMemo(() => ({ store, away, chatState, canWrite: chatState !== "closed" }), [store, away, chatState]);
+  const context = useMemo(
+    () => ({ store, away, chatState, canWrite: chatState !== "closed" }),
+    [store, away, chatState],
+  );
 
   if (snapshot.refused?.code === "not_found") return <NotFound what="This chat does not exist, or is not yours." />;
   const { turns } = snapshot;
   const busy = turns.running !== null || turns.queued.length > 0;
 
+  const directory = machine?.info && worker ? absoluteDirectory(machine.info.root, worker.directory) : null;
+
   return (
     <ChatContext value={context}>
-      {chat ? <ChatHeader chat={chat} machine={machine} worker={worker} /> : <HeaderSkeleton />}
-      {snapshot.refused && <ErrorNote className="m-3">{snapshot.refused.message}</ErrorNote>}
-      <TranscriptView
-        snapshot={snapshot}
-        containerRef={containerRef}
-        contentRef={contentRef}
-        atBottom={atBottom}
-        onToBottom={() => toBottom("smooth")}
-        empty={chat ? <EmptyChat chat={chat} machine={machine} worker={worker} /> : <TurnSkeleton />}
-      />
-      <StatusLine turns={turns} askCount={view?.asks.length ?? 0} />
-      <div className="mx-auto flex w-full max-w-3xl shrink-0 flex-col gap-2 px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] md:px-6 md:pb-4">
-        {chat?.state === "failed" && <FailedNote chat={chat} />}
-        {view && view.asks.length > 0 && (
-          <div className="flex max-h-[55dvh] flex-col gap-2 overflow-y-auto scroll-thin" data-testid="asks">
-            {view.asks.map((ask) => (
-              <AskCard key={ask.id} ask={ask} away={away} />
-            ))}
-          </div>
-        )}
-        <QueueList items={turns.queued} />
-        {chat?.state === "closed" ? (
-          <Ended chat={chat} worker={worker} />
-        ) : (
-          <Composer chatSessionId={chatSessionId} running={turns.running} busy={busy} onSent={() => toBottom()} />
-        )}
-      </div>
+      <DirectoryContext value={directory}>
+        {chat ? <ChatHeader chat={chat} machine={machine} worker={worker} /> : <HeaderSkeleton />}
+        {snapshot.refused && <ErrorNote className="m-3">{snapshot.refused.message}</ErrorNote>}
+        <TranscriptView
+          snapshot={snapshot}
+          containerRef={containerRef}
+          contentRef={contentRef}
+          atBottom={atBottom}
+          onToBottom={() => toBottom("smooth")}
+          empty={chat ? <EmptyChat chat={chat} machine={machine} worker={worker} /> : <TurnSkeleton />}
+        />
+        <StatusLine turns={turns} askCount={view?.asks.length ?? 0} />
+        <div className="mx-auto flex w-full max-w-3xl shrink-0 flex-col gap-2 px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] md:px-6 md:pb-4">
+          {chat?.state === "failed" && <FailedNote chat={chat} />}
+          {view && view.asks.length > 0 && (
+            <div className="flex max-h-[55dvh] flex-col gap-2 overflow-y-auto scroll-thin" data-testid="asks">
+              {view.asks.map((ask) => (
+                <AskCard key={ask.id} ask={ask} away={away} />
+              ))}
+            </div>
+          )}
+          <QueueList items={turns.queued} />
+          {chat?.state === "closed" ? (
+            <Ended chat={chat} worker={worker} />
+          ) : (
+            <Composer chatSessionId={chatSessionId} running={turns.running} busy={busy} onSent={() => toBottom()} />
+          )}
+        </div>
+      </DirectoryContext>
     </ChatContext>
   );
 }
 
 function awaySentence(machine: MachineSummary): string {
   const { text } = presenceOf(machine);
-  return machine.presence.state === "draining" ? `${machine.name} is ${text} and takes nothing new.` : `${machine.name} is ${text}.`;
+  return machine.presence.state === "draining"
+    ? `${machine.name} is ${text} and takes nothing new.`
+    : `${machine.name} is ${text}.`;
 }
 
 function FailedNote({ chat }: { chat: ChatSummary }) {
   return (
-    <div className="flex items-start gap-2 rounded-lg border border-bad/25 bg-bad/8 px-3 py-2 text-xs" role="alert" data-testid="chat-failed">
+    <div
+      className="flex items-start gap-2 rounded-lg border border-bad/25 bg-bad/8 px-3 py-2 text-xs"
+      role="alert"
+      data-testid="chat-failed"
+    >
       <CircleAlertIcon className="mt-px size-4 shrink-0 text-bad" />
       <p className="min-w-0 break-words">
-        <span className="text-bad">opencode could not be started: {readable(chat.reason ?? "the reason is not known")}</span>{" "}
+        <span className="text-bad">
+          opencode could not be started: {readable(chat.reason ?? "the reason is not known")}
+        </span>{" "}
         <span className="text-muted-foreground">The next message tries again.</span>
       </p>
     </div>
@@ -94,10 +110,18 @@ function FailedNote({ chat }: { chat: ChatSummary }) {
 function Ended({ chat, worker }: { chat: ChatSummary; worker: WorkerSummary | undefined }) {
   const { start, pending } = useStartChat();
   return (
-    <div className="flex flex-wrap items-center justify-between gap-2 rounded-xl border bg-muted/50 px-3.5 py-2.5 text-sm text-muted-foreground" data-testid="chat-ended">
+    <div
+      className="flex flex-wrap items-center justify-between gap-2 rounded-xl border bg-muted/50 px-3.5 py-2.5 text-sm text-muted-foreground"
+      data-testid="chat-ended"
+    >
       This session has ended. Its transcript stays.
       {worker && (
-        <Button size="sm" variant="outline" disabled={pending} onClick={() => void start({ workerId: chat.workerId, model: chat.model ?? null, agent: chat.agent ?? null })}>
+        <Button
+          size="sm"
+          variant="outline"
+          disabled={pending}
+          onClick={() => void start({ workerId: chat.workerId, model: chat.model ?? null, agent: chat.agent ?? null })}
+        >
           <MessageSquarePlusIcon />
           New chat with {worker.name}
         </Button>

@@ -18,7 +18,17 @@ import { readDraft, writeDraft } from "./draft";
 /** From this share of the limit on, the size is shown. */
 const NEAR_LIMIT = 0.8;
 
-export function Composer({ chatSessionId, running, busy, onSent }: { chatSessionId: ChatSessionId; running: TurnItem | null; busy: boolean; onSent: () => void }) {
+export function Composer({
+  chatSessionId,
+  running,
+  busy,
+  onSent,
+}: {
+  chatSessionId: ChatSessionId;
+  running: TurnItem | null;
+  busy: boolean;
+  onSent: () => void;
+}) {
   const { store, away } = useChatContext();
   const [text, setText] = useState(() => readDraft(chatSessionId));
   const area = useRef<HTMLTextAreaElement>(null);
@@ -55,14 +65,25 @@ export function Composer({ chatSessionId, running, busy, onSent }: { chatSession
 
   return (
     <form onSubmit={submit} className="flex flex-col gap-1.5" data-testid="composer">
-      <div className={cn("rounded-xl border border-input bg-card shadow-sm transition-[border-color,box-shadow] focus-within:border-ring/70 focus-within:ring-[3px] focus-within:ring-ring/15", tooLong && "border-destructive")}>
+      <div
+        className={cn(
+          "rounded-xl border border-input bg-card shadow-sm transition-[border-color,box-shadow] focus-within:border-ring/70 focus-within:ring-[3px] focus-within:ring-ring/15",
+          tooLong && "border-destructive",
+        )}
+      >
         <textarea
           ref={area}
           rows={1}
           value={text}
           onChange={(event) => setText(event.target.value)}
           onKeyDown={onKeyDown}
-          placeholder={busy ? "Write the next message; it queues" : away === null ? "What is to be done?" : "Write a message; it is delivered when the machine is back"}
+          placeholder={
+            busy
+              ? "Write the next message; it queues"
+              : away === null
+                ? "What is to be done?"
+                : "Write a message; it is delivered when the machine is back"
+          }
           aria-label="Message"
           aria-invalid={tooLong}
           className="field-sizing-content max-h-[40dvh] min-h-10 w-full resize-none bg-transparent px-3.5 pt-2.5 pb-1 text-base leading-6 outline-none placeholder:text-muted-foreground/80 md:text-sm scroll-thin"
@@ -73,7 +94,11 @@ export function Composer({ chatSessionId, running, busy, onSent }: { chatSession
             <Kbd>Enter</Kbd> {busy ? "queues" : "sends"}, <Kbd>Shift</Kbd> <Kbd>Enter</Kbd> new line
           </span>
           {bytes > LIMITS.messageMaxBytes * NEAR_LIMIT && (
-            <span className={cn("text-2xs tabular-nums", tooLong ? "text-bad" : "text-wait")} role="status" data-testid="composer-size">
+            <span
+              className={cn("text-2xs tabular-nums", tooLong ? "text-bad" : "text-wait")}
+              role="status"
+              data-testid="composer-size"
+            >
               {byteSize(bytes)} of {byteSize(LIMITS.messageMaxBytes)}
               {tooLong && ": too long. Put it into a file in the directory and refer to that."}
             </span>
@@ -92,12 +117,21 @@ export function Composer({ chatSessionId, running, busy, onSent }: { chatSession
 }
 
 function Stop({ item }: { item: TurnItem }) {
-  const { run, pending } = useAction("worker.chat.cancelTurn", (error) => toast.error("The turn was not stopped", { description: error.message }));
+  const { run, pending } = useAction("worker.chat.cancelTurn", (error) =>
+    toast.error("The turn was not stopped", { description: error.message }),
+  );
   const { summary } = item;
   if (!summary) return null;
   const stopping = pending || summary.cancelRequested;
   return (
-    <Button variant="outline" size="sm" className="rounded-lg" disabled={stopping} onClick={() => void run({ turnId: summary.id })} data-testid="stop-turn">
+    <Button
+      variant="outline"
+      size="sm"
+      className="rounded-lg"
+      disabled={stopping}
+      onClick={() => void run({ turnId: summary.id })}
+      data-testid="stop-turn"
+    >
       <SquareIcon className="fill-current" />
       {stopping ? "Stopping…" : "Stop"}
     </Button>

@@ -7,15 +7,23 @@ import { isThere, presenceOf } from "@/components/presence";
 import type { ChatSummary, MachineSummary, WorkerSummary } from "@/lib/backend/wire.gen";
 
 /** Before the first message: what this chat is, and how far its process is. */
-export function EmptyChat({ chat, machine, worker }: { chat: ChatSummary; machine: MachineSummary | undefined; worker: WorkerSummary | undefined }) {
+export function EmptyChat({
+  chat,
+  machine,
+  worker,
+}: {
+  chat: ChatSummary;
+  machine: MachineSummary | undefined;
+  worker: WorkerSummary | undefined;
+}) {
   return (
     <div className="flex flex-1 flex-col items-center justify-center gap-4 py-16 text-center" data-testid="empty-chat">
       <Readiness chat={chat} machine={machine} />
       <p className="max-w-md text-muted-foreground">
         {worker && machine ? (
           <>
-            opencode runs in <code className="font-mono text-xs text-foreground">{worker.directory || "the root"}</code> on {machine.name}. Say what is to be done; a message sent
-            before it is ready waits for it.
+            opencode runs in <code className="font-mono text-xs text-foreground">{worker.directory || "the root"}</code>{" "}
+            on {machine.name}. Say what is to be done; a message sent before it is ready waits for it.
           </>
         ) : (
           "Say what is to be done."
@@ -26,7 +34,10 @@ export function EmptyChat({ chat, machine, worker }: { chat: ChatSummary; machin
 }
 
 function Readiness({ chat, machine }: { chat: ChatSummary; machine: MachineSummary | undefined }) {
-  if (machine && !isThere(machine)) return <Line icon={<WifiOffIcon className="text-wait" />} text={`${machine.name} is ${presenceOf(machine).text}`} />;
+  if (machine && !isThere(machine))
+    return (
+      <Line icon={<WifiOffIcon className="text-wait" />} text={`${machine.name} is ${presenceOf(machine).text}`} />
+    );
   switch (chat.state) {
     case "requested":
     case "starting":

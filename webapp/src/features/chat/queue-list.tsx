@@ -18,9 +18,18 @@ export function QueueList({ items }: { items: readonly TurnItem[] }) {
       </h2>
       <ol className="max-h-36 divide-y overflow-y-auto scroll-thin">
         {items.map((item) => (
-          <li key={item.key} className="flex min-h-8 items-center gap-2 pr-1 pl-3 text-xs" data-testid="queued-turn" data-turn-id={item.id ?? undefined}>
+          <li
+            key={item.key}
+            className="flex min-h-8 items-center gap-2 pr-1 pl-3 text-xs"
+            data-testid="queued-turn"
+            data-turn-id={item.id ?? undefined}
+          >
             <span className="min-w-0 flex-1 truncate">{item.message === null ? "…" : readableLine(item.message)}</span>
-            {item.summary ? <Cancel turn={item.summary} label="Cancel" /> : <span className="pr-2 text-muted-foreground">{item.send === "failed" ? "not sent" : "sending…"}</span>}
+            {item.summary ? (
+              <Cancel turn={item.summary} label="Cancel" />
+            ) : (
+              <span className="pr-2 text-muted-foreground">{item.send === "failed" ? "not sent" : "sending…"}</span>
+            )}
           </li>
         ))}
       </ol>

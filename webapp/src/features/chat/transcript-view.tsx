@@ -47,20 +47,40 @@ export function TranscriptView({ snapshot, containerRef, contentRef, atBottom, o
 
   return (
     <div className="relative min-h-0 flex-1">
-      <div ref={containerRef} className="h-full overflow-x-hidden overflow-y-auto overscroll-contain scroll-thin" data-testid="transcript-scroll" tabIndex={-1}>
+      <div
+        ref={containerRef}
+        className="h-full overflow-x-hidden overflow-y-auto overscroll-contain scroll-thin"
+        data-testid="transcript-scroll"
+        tabIndex={-1}
+      >
         <div ref={contentRef} className="mx-auto flex min-h-full w-full max-w-3xl flex-col px-3 pt-4 pb-6 md:px-6">
           <div ref={sentinel} />
           {snapshot.hasEarlier && (
             <div className="flex justify-center pb-4">
-              <Button variant="ghost" size="sm" disabled={snapshot.loadingEarlier} onClick={() => void store.loadEarlier()} data-testid="load-earlier">
+              <Button
+                variant="ghost"
+                size="sm"
+                disabled={snapshot.loadingEarlier}
+                onClick={() => void store.loadEarlier()}
+                data-testid="load-earlier"
+              >
                 {snapshot.loadingEarlier && <LoaderCircleIcon className="animate-spin" />}
                 Earlier messages
               </Button>
             </div>
           )}
-          {snapshot.problem && <ErrorNote className="mb-4">{snapshot.problem.message} The page tries again by itself.</ErrorNote>}
+          {snapshot.problem && (
+            <ErrorNote className="mb-4">{snapshot.problem.message} The page tries again by itself.</ErrorNote>
+          )}
           {turns.shown.length === 0 && empty}
-          <div role="log" aria-label="Conversation" aria-live="off" aria-busy={turns.running !== null} className="flex flex-col gap-7" data-testid="transcript">
+          <div
+            role="log"
+            aria-label="Conversation"
+            aria-live="off"
+            aria-busy={turns.running !== null}
+            className="flex flex-col gap-7"
+            data-testid="transcript"
+          >
             {turns.shown.map((item) => (
               <TurnView
                 key={item.key}
@@ -96,7 +116,8 @@ function useKeepPlace(containerRef: RefObject<HTMLDivElement | null>, firstKey: 
   useLayoutEffect(() => {
     const element = containerRef.current;
     if (!element) return;
-    const topOf = (key: string) => element.querySelector(`[data-key="${CSS.escape(key)}"]`)?.getBoundingClientRect().top;
+    const topOf = (key: string) =>
+      element.querySelector(`[data-key="${CSS.escape(key)}"]`)?.getBoundingClientRect().top;
     const before = place.current;
     if (before && before.key !== firstKey) {
       const now = topOf(before.key);

@@ -1,6 +1,18 @@
 "use client";
 
-import { CircleAlertIcon, CircleSlashIcon, ClockIcon, LoaderCircleIcon, PlayIcon, RotateCcwIcon, SendIcon, ShieldAlertIcon, ShieldCheckIcon, TriangleAlertIcon, XIcon } from "lucide-react";
+import {
+  CircleAlertIcon,
+  CircleSlashIcon,
+  ClockIcon,
+  LoaderCircleIcon,
+  PlayIcon,
+  RotateCcwIcon,
+  SendIcon,
+  ShieldAlertIcon,
+  ShieldCheckIcon,
+  TriangleAlertIcon,
+  XIcon,
+} from "lucide-react";
 import type { ReactNode } from "react";
 import { toast } from "sonner";
 
@@ -21,7 +33,12 @@ import { useChatContext } from "./chat-context";
 export function TurnStatus({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: boolean }) {
   const state = stateOf(item);
   return (
-    <div className="flex min-h-7 flex-wrap items-center gap-x-2.5 gap-y-1 px-2.5 text-xs" data-testid="turn-status" data-state={state} data-check={item.check ?? undefined}>
+    <div
+      className="flex min-h-7 flex-wrap items-center gap-x-2.5 gap-y-1 px-2.5 text-xs"
+      data-testid="turn-status"
+      data-state={state}
+      data-check={item.check ?? undefined}
+    >
       <StatusBody item={item} waitsForAnswer={waitsForAnswer} />
     </div>
   );
@@ -38,7 +55,12 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
       return (
         <>
           <Line icon={<CircleAlertIcon />} tone="text-bad" text={`Not sent: ${item.sendProblem ?? ""}`} />
-          <Button size="sm" variant="outline" onClick={() => void store.send(item.message ?? "", item.key)} data-testid="send-again">
+          <Button
+            size="sm"
+            variant="outline"
+            onClick={() => void store.send(item.message ?? "", item.key)}
+            data-testid="send-again"
+          >
             <SendIcon /> Send again
           </Button>
           <Button size="sm" variant="ghost" onClick={() => store.drop(item.key)} data-testid="send-drop">
@@ -70,7 +92,12 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
     case "interrupted":
       return (
         <>
-          <Line icon={<TriangleAlertIcon />} tone="text-wait" text={`Interrupted: ${readable(summary?.reason ?? "the reason is not known")}`} testId="turn-reason" />
+          <Line
+            icon={<TriangleAlertIcon />}
+            tone="text-wait"
+            text={`Interrupted: ${readable(summary?.reason ?? "the reason is not known")}`}
+            testId="turn-reason"
+          />
           {summary && canWrite && <Continue turn={summary} />}
           <Facts item={item} />
         </>
@@ -78,9 +105,19 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
     case "failed":
       return (
         <>
-          <Line icon={<CircleAlertIcon />} tone="text-bad" text={`Failed: ${readable(summary?.reason ?? "the reason is not known")}`} testId="turn-reason" />
+          <Line
+            icon={<CircleAlertIcon />}
+            tone="text-bad"
+            text={`Failed: ${readable(summary?.reason ?? "the reason is not known")}`}
+            testId="turn-reason"
+          />
           {item.message !== null && canWrite && (
-            <Button size="sm" variant="outline" onClick={() => void store.send(item.message ?? "")} data-testid="send-as-new">
+            <Button
+              size="sm"
+              variant="outline"
+              onClick={() => void store.send(item.message ?? "")}
+              data-testid="send-as-new"
+            >
               <RotateCcwIcon /> Send again
             </Button>
           )}
@@ -95,7 +132,12 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
         </>
       );
     case "unknown":
-      return <Line icon={<TriangleAlertIcon />} text="In a state that this page does not know. Reload it to get its newest version." />;
+      return (
+        <Line
+          icon={<TriangleAlertIcon />}
+          text="In a state that this page does not know. Reload it to get its newest version."
+        />
+      );
   }
 }
 
@@ -112,18 +154,43 @@ function queuedText(away: string | null, chatState: string): string {
   }
 }
 
-function Running({ turn, waitsForAnswer, away, begun }: { turn: TurnSummary | null; waitsForAnswer: boolean; away: string | null; begun: boolean }) {
+function Running({
+  turn,
+  waitsForAnswer,
+  away,
+  begun,
+}: {
+  turn: TurnSummary | null;
+  waitsForAnswer: boolean;
+  away: string | null;
+  begun: boolean;
+}) {
   const now = useNow();
   const workedMs = turn?.deliveredAt == null ? null : Math.max(0, now - turn.deliveredAt);
   const cancelling = turn?.cancelRequested === true;
-  const text = cancelling ? "Stopping…" : waitsForAnswer ? "Waiting for your answer" : begun ? "Working" : "Delivered, starting…";
+  const text = cancelling
+    ? "Stopping…"
+    : waitsForAnswer
+      ? "Waiting for your answer"
+      : begun
+        ? "Working"
+        : "Delivered, starting…";
   const tone = away !== null || waitsForAnswer ? "text-wait" : "text-busy";
-  const icon = waitsForAnswer && !cancelling ? <ClockIcon /> : <LoaderCircleIcon className={away === null ? "animate-spin" : undefined} />;
+  const icon =
+    waitsForAnswer && !cancelling ? (
+      <ClockIcon />
+    ) : (
+      <LoaderCircleIcon className={away === null ? "animate-spin" : undefined} />
+    );
   return (
     <>
       <Line icon={icon} tone={tone} text={text} />
-      {workedMs !== null && workedMs >= 1_000 && <span className="text-muted-foreground tabular-nums">{elapsed(workedMs)}</span>}
-      {away !== null && <span className="text-muted-foreground">{away} What it did since then shows when it is back.</span>}
+      {workedMs !== null && workedMs >= 1_000 && (
+        <span className="text-muted-foreground tabular-nums">{elapsed(workedMs)}</span>
+      )}
+      {away !== null && (
+        <span className="text-muted-foreground">{away} What it did since then shows when it is back.</span>
+      )}
     </>
   );
 }
@@ -138,9 +205,12 @@ function Verified({ item }: { item: TurnItem }) {
       </Tooltip>
     );
   }
-  if (item.check === null) return <Line icon={<LoaderCircleIcon className="animate-spin" />} text="Complete, fetching the whole message…" />;
+  if (item.check === null)
+    return <Line icon={<LoaderCircleIcon className="animate-spin" />} text="Complete, fetching the whole message…" />;
   return (
-    <Tooltip hint={`Verified: the text has the SHA-256 that its machine computed${item.summary?.hash ? ` (${item.summary.hash.slice(0, 12)}…)` : ""}.`}>
+    <Tooltip
+      hint={`Verified: the text has the SHA-256 that its machine computed${item.summary?.hash ? ` (${item.summary.hash.slice(0, 12)}…)` : ""}.`}
+    >
       <span className="inline-flex items-center gap-1.5 text-ok" tabIndex={0}>
         <ShieldCheckIcon className="size-3.5" /> Complete
       </span>
@@ -153,13 +223,18 @@ function Facts({ item }: { item: TurnItem }) {
   const text = item.parts.flatMap((part) => (part.kind === "text" && part.text !== "" ? [part.text] : [])).join("\n\n");
   const facts: string[] = [];
   if (summary?.endedAt != null) facts.push(duration(summary.endedAt - (summary.deliveredAt ?? summary.createdAt)));
-  if (usage && usage.inputTokens + usage.outputTokens > 0) facts.push(`${compact(usage.inputTokens)} in, ${compact(usage.outputTokens)} out`);
-  if (usage && usage.costMicroUsd > 0) facts.push(`$${(usage.costMicroUsd / 1_000_000).toFixed(usage.costMicroUsd < 10_000 ? 4 : 2)}`);
+  if (usage && usage.inputTokens + usage.outputTokens > 0)
+    facts.push(`${compact(usage.inputTokens)} in, ${compact(usage.outputTokens)} out`);
+  if (usage && usage.costMicroUsd > 0)
+    facts.push(`$${(usage.costMicroUsd / 1_000_000).toFixed(usage.costMicroUsd < 10_000 ? 4 : 2)}`);
   if (model) facts.push(model);
   return (
     <>
       {facts.length > 0 && (
-        <span className="text-muted-foreground tabular-nums" title={summary?.endedAt == null ? undefined : `Ended ${clockTime(summary.endedAt)}`}>
+        <span
+          className="text-muted-foreground tabular-nums"
+          title={summary?.endedAt == null ? undefined : `Ended ${clockTime(summary.endedAt)}`}
+        >
           {facts.join(" · ")}
         </span>
       )}
@@ -169,26 +244,55 @@ function Facts({ item }: { item: TurnItem }) {
 }
 
 export function Cancel({ turn, label }: { turn: TurnSummary; label: string }) {
-  const { run, pending } = useAction("worker.chat.cancelTurn", (error) => toast.error("The message was not cancelled", { description: error.message }));
+  const { run, pending } = useAction("worker.chat.cancelTurn", (error) =>
+    toast.error("The message was not cancelled", { description: error.message }),
+  );
   return (
-    <Button size="sm" variant="ghost" disabled={pending || turn.cancelRequested} onClick={() => void run({ turnId: turn.id })} data-testid="cancel-turn">
+    <Button
+      size="sm"
+      variant="ghost"
+      disabled={pending || turn.cancelRequested}
+      onClick={() => void run({ turnId: turn.id })}
+      data-testid="cancel-turn"
+    >
       <XIcon /> {label}
     </Button>
   );
 }
 
 function Continue({ turn }: { turn: TurnSummary }) {
-  const { run, pending } = useAction("worker.chat.continueTurn", (error) => toast.error("It could not be continued", { description: error.message }));
+  const { run, pending } = useAction("worker.chat.continueTurn", (error) =>
+    toast.error("It could not be continued", { description: error.message }),
+  );
   return (
-    <Button size="sm" variant="outline" disabled={pending} onClick={() => void run({ turnId: turn.id })} data-testid="continue-turn">
+    <Button
+      size="sm"
+      variant="outline"
+      disabled={pending}
+      onClick={() => void run({ turnId: turn.id })}
+      data-testid="continue-turn"
+    >
       <PlayIcon /> Continue
     </Button>
   );
 }
 
-function Line({ icon, text, tone = "text-muted-foreground", testId }: { icon: ReactNode; text: string; tone?: string; testId?: string }) {
+function Line({
+  icon,
+  text,
+  tone = "text-muted-foreground",
+  testId,
+}: {
+  icon: ReactNode;
+  text: string;
+  tone?: string;
+  testId?: string;
+}) {
   return (
-    <span className={cn("inline-flex min-w-0 items-start gap-1.5 [&_svg]:mt-px [&_svg]:size-3.5 [&_svg]:shrink-0", tone)} data-testid={testId}>
+    <span
+      className={cn("inline-flex min-w-0 items-start gap-1.5 [&_svg]:mt-px [&_svg]:size-3.5 [&_svg]:shrink-0", tone)}
+      data-testid={testId}
+    >
       {icon}
       <span className="min-w-0 break-words">{text}</span>
     </span>

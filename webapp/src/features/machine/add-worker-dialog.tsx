@@ -4,7 +4,15 @@ import { useState, type SubmitEvent, type ReactNode } from "react";
 
 import { ErrorNote } from "@/components/error-note";
 import { Button } from "@/components/ui/button";
-import { Dialog, DialogContent, DialogDescription, DialogFooter, DialogHeader, DialogTitle, DialogTrigger } from "@/components/ui/dialog";
+import {
+  Dialog,
+  DialogContent,
+  DialogDescription,
+  DialogFooter,
+  DialogHeader,
+  DialogTitle,
+  DialogTrigger,
+} from "@/components/ui/dialog";
 import { Input } from "@/components/ui/input";
 import { Label } from "@/components/ui/label";
 import { useAction } from "@/lib/backend/react";
@@ -33,7 +41,11 @@ function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () 
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    const worker = await run({ machineId: machine.id, directory: cleanDirectory(directory, machine.info?.root), name: name.trim() || null });
+    const worker = await run({
+      machineId: machine.id,
+      directory: cleanDirectory(directory, machine.info?.root),
+      name: name.trim() || null,
+    });
     if (worker) onClose();
   };
 
@@ -41,7 +53,9 @@ function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () 
     <DialogContent data-testid="add-worker-dialog">
       <DialogHeader>
         <DialogTitle>Add a worker on {machine.name}</DialogTitle>
-        <DialogDescription>A worker is a directory below the machine's root. Its chats run opencode there.</DialogDescription>
+        <DialogDescription>
+          A worker is a directory below the machine's root. Its chats run opencode there.
+        </DialogDescription>
       </DialogHeader>
       <form className="flex flex-col gap-4" onSubmit={(event) => void submit(event)}>
         <div className="flex flex-col gap-1.5">
@@ -63,7 +77,9 @@ function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () 
               data-testid="worker-directory"
             />
           </div>
-          <p className={problem ? "text-xs text-bad" : "text-xs text-muted-foreground"}>{problem ?? "Leave it empty for the root itself."}</p>
+          <p className={problem ? "text-xs text-bad" : "text-xs text-muted-foreground"}>
+            {problem ?? "Leave it empty for the root itself."}
+          </p>
         </div>
         <div className="flex flex-col gap-1.5">
           <Label htmlFor="worker-name">

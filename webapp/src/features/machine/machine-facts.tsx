@@ -18,12 +18,18 @@ export function MachineFacts({ machine }: { machine: MachineSummary }) {
         ] satisfies [string, string][])
       : []),
     ["Added", clockTime(machine.createdAt)],
-    ...(presence.state === "online" ? ([["Connected", `since ${clockTime(presence.since)}`]] satisfies [string, string][]) : []),
+    ...(presence.state === "online"
+      ? ([["Connected", `since ${clockTime(presence.since)}`]] satisfies [string, string][])
+      : []),
   ];
   return (
     <div className="flex flex-col gap-3">
       {info?.problem != null && (
-        <p className="flex gap-2 rounded-lg border border-wait/30 bg-wait/10 px-3 py-2 text-wait" role="alert" data-testid="machine-problem">
+        <p
+          className="flex gap-2 rounded-lg border border-wait/30 bg-wait/10 px-3 py-2 text-wait"
+          role="alert"
+          data-testid="machine-problem"
+        >
           <TriangleAlertIcon className="mt-0.5 size-4 shrink-0" />
           <span className="min-w-0 break-words">Chats can&apos;t run here: {info.problem}</span>
         </p>
@@ -33,7 +39,8 @@ export function MachineFacts({ machine }: { machine: MachineSummary }) {
           {presence.state === "unknown"
             ? `The connection was lost; whether the machine still works is ${presenceOf(machine).text}. `
             : `The machine said goodbye at ${clockTime(presence.since)}. `}
-          Messages you send now are kept and delivered when it is back. Start it again there with <code className="font-mono text-xs text-foreground">./start machine</code>.
+          Messages you send now are kept and delivered when it is back. Start it again there with{" "}
+          <code className="font-mono text-xs text-foreground">./start machine</code>.
         </p>
       )}
       <dl className="grid grid-cols-2 gap-x-6 gap-y-3 sm:grid-cols-4" data-testid="machine-facts">

@@ -10,7 +10,13 @@ import { PresenceText } from "@/components/presence";
 import { RenameDialog } from "@/components/rename-dialog";
 import { Button } from "@/components/ui/button";
 import { Dialog, DialogContent, DialogDescription, DialogHeader, DialogTitle } from "@/components/ui/dialog";
-import { DropdownMenu, DropdownMenuContent, DropdownMenuItem, DropdownMenuSeparator, DropdownMenuTrigger } from "@/components/ui/dropdown-menu";
+import {
+  DropdownMenu,
+  DropdownMenuContent,
+  DropdownMenuItem,
+  DropdownMenuSeparator,
+  DropdownMenuTrigger,
+} from "@/components/ui/dropdown-menu";
 import { Skeleton } from "@/components/ui/skeleton";
 import { KeyPanel } from "@/features/machines/key-panel";
 import { NotFound } from "@/features/shell/not-found";
@@ -25,14 +31,21 @@ import { WorkerCard } from "./worker-card";
 
 export function MachinePage({ machineId }: { machineId: MachineId }) {
   const { value, state } = useWatch("machine.view", { machineId });
-  if (state.kind === "refused" && state.error.code === "not_found") return <NotFound what="This machine does not exist, or has been revoked." />;
+  if (state.kind === "refused" && state.error.code === "not_found")
+    return <NotFound what="This machine does not exist, or has been revoked." />;
   if (!value) {
     return (
       <>
         <PageHeader>
           <Skeleton className="h-5 w-40" />
         </PageHeader>
-        <div className="p-6">{state.kind === "refused" ? <ErrorNote>{state.error.message}</ErrorNote> : <Skeleton className="h-24 max-w-4xl" />}</div>
+        <div className="p-6">
+          {state.kind === "refused" ? (
+            <ErrorNote>{state.error.message}</ErrorNote>
+          ) : (
+            <Skeleton className="h-24 max-w-4xl" />
+          )}
+        </div>
       </>
     );
   }
@@ -59,9 +72,14 @@ export function MachinePage({ machineId }: { machineId: MachineId }) {
           <MachineFacts machine={machine} />
           {machine.state === "created" && <NotStarted machine={machine} />}
           {machine.state === "registered" && workers.length === 0 && (
-            <div className="flex flex-col items-center gap-3 rounded-xl border border-dashed px-6 py-12 text-center" data-testid="no-workers">
+            <div
+              className="flex flex-col items-center gap-3 rounded-xl border border-dashed px-6 py-12 text-center"
+              data-testid="no-workers"
+            >
               <h2 className="font-medium">No worker yet</h2>
-              <p className="max-w-sm text-muted-foreground">A worker is a directory below this machine&apos;s root, usually a repository. Chats run in it.</p>
+              <p className="max-w-sm text-muted-foreground">
+                A worker is a directory below this machine&apos;s root, usually a repository. Chats run in it.
+              </p>
               <AddWorkerDialog machine={machine}>
                 <Button>
                   <PlusIcon />
@@ -71,7 +89,12 @@ export function MachinePage({ machineId }: { machineId: MachineId }) {
             </div>
           )}
           {workers.map((worker) => (
-            <WorkerCard key={worker.id} worker={worker} view={value} chats={chats.filter((chat) => chat.workerId === worker.id)} />
+            <WorkerCard
+              key={worker.id}
+              worker={worker}
+              view={value}
+              chats={chats.filter((chat) => chat.workerId === worker.id)}
+            />
           ))}
         </div>
       </div>
@@ -95,7 +118,13 @@ function NotStarted({ machine }: { machine: MachineSummary }) {
               : "Its registration key has expired. Make a new one and run the command on the machine."}
           </p>
           {reissue.error && <ErrorNote>{reissue.error.message}</ErrorNote>}
-          <Button variant="outline" className="self-start" disabled={reissue.pending} onClick={() => void reissue.run({ machineId: machine.id }).then(setIssued)} data-testid="new-key">
+          <Button
+            variant="outline"
+            className="self-start"
+            disabled={reissue.pending}
+            onClick={() => void reissue.run({ machineId: machine.id }).then(setIssued)}
+            data-testid="new-key"
+          >
             <KeyRoundIcon />
             New registration key
           </Button>
@@ -109,7 +138,9 @@ function MachineMenu({ machine }: { machine: MachineSummary }) {
   const [dialog, setDialog] = useState<"rename" | "revoke" | "key" | null>(null);
   const rename = useAction("machine.rename");
   const revoke = useAction("machine.revoke");
-  const reissue = useAction("machine.reissueKey", (error) => toast.error("No new key was made", { description: error.message }));
+  const reissue = useAction("machine.reissueKey", (error) =>
+    toast.error("No new key was made", { description: error.message }),
+  );
   const [issued, setIssued] = useState<RegistrationKeyReply | null>(null);
   const close = () => setDialog(null);
   const newKey = async () => {
@@ -163,14 +194,17 @@ function MachineMenu({ machine }: { machine: MachineSummary }) {
           return true;
         }}
       >
-        Its credentials stop working at once, its connection is cut and its {machine.openChatCount === 1 ? "open chat ends" : `${machine.openChatCount} open chats end`}. Files
-        on the machine stay as they are. This can&apos;t be undone; to use the machine again, add it anew.
+        Its credentials stop working at once, its connection is cut and its{" "}
+        {machine.openChatCount === 1 ? "open chat ends" : `${machine.openChatCount} open chats end`}. Files on the
+        machine stay as they are. This can&apos;t be undone; to use the machine again, add it anew.
       </ConfirmDialog>
       <Dialog open={dialog === "key" && issued !== null} onOpenChange={(open) => !open && close()}>
         <DialogContent className="sm:max-w-xl">
           <DialogHeader>
             <DialogTitle>Start {machine.name}</DialogTitle>
-            <DialogDescription>Run this on the machine, in a clone of the project. The key works once and is shown only here.</DialogDescription>
+            <DialogDescription>
+              Run this on the machine, in a clone of the project. The key works once and is shown only here.
+            </DialogDescription>
           </DialogHeader>
           {issued && <KeyPanel issued={issued} onReissued={setIssued} onClose={close} />}
         </DialogContent>

@@ -3,7 +3,15 @@
 import { useState, type SubmitEvent, type ReactNode } from "react";
 
 import { Button } from "@/components/ui/button";
-import { Dialog, DialogContent, DialogDescription, DialogFooter, DialogHeader, DialogTitle, DialogTrigger } from "@/components/ui/dialog";
+import {
+  Dialog,
+  DialogContent,
+  DialogDescription,
+  DialogFooter,
+  DialogHeader,
+  DialogTitle,
+  DialogTrigger,
+} from "@/components/ui/dialog";
 import { Input } from "@/components/ui/input";
 import { Label } from "@/components/ui/label";
 import { LIMITS, type WorkerSummary } from "@/lib/backend/wire.gen";
@@ -34,7 +42,12 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    const started = await start({ workerId: worker.id, title: title.trim() || null, model: model.trim() || null, agent: agent.trim() || null });
+    const started = await start({
+      workerId: worker.id,
+      title: title.trim() || null,
+      model: model.trim() || null,
+      agent: agent.trim() || null,
+    });
     if (started) onClose();
   };
 
@@ -45,9 +58,32 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
         <DialogDescription>What you leave empty is opencode&apos;s own default on that machine.</DialogDescription>
       </DialogHeader>
       <form className="flex flex-col gap-4" onSubmit={(event) => void submit(event)}>
-        <Field id="chat-title" label="Title" placeholder="the beginning of your first message" value={title} onChange={setTitle} problem={titleTooLong ? `A title has at most ${LIMITS.nameMaxBytes} bytes.` : null} />
-        <Field id="chat-model" label="Model" placeholder="provider/model" mono value={model} onChange={setModel} problem={modelWrong ? "Write it as provider/model." : null} />
-        <Field id="chat-agent" label="Agent" placeholder="build, plan, …" mono value={agent} onChange={setAgent} problem={null} />
+        <Field
+          id="chat-title"
+          label="Title"
+          placeholder="the beginning of your first message"
+          value={title}
+          onChange={setTitle}
+          problem={titleTooLong ? `A title has at most ${LIMITS.nameMaxBytes} bytes.` : null}
+        />
+        <Field
+          id="chat-model"
+          label="Model"
+          placeholder="provider/model"
+          mono
+          value={model}
+          onChange={setModel}
+          problem={modelWrong ? "Write it as provider/model." : null}
+        />
+        <Field
+          id="chat-agent"
+          label="Agent"
+          placeholder="build, plan, …"
+          mono
+          value={agent}
+          onChange={setAgent}
+          problem={null}
+        />
         <DialogFooter>
           <Button variant="outline" onClick={onClose}>
             Cancel
@@ -61,7 +97,15 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
   );
 }
 
-function Field(props: { id: string; label: string; placeholder: string; value: string; onChange: (value: string) => void; problem: string | null; mono?: boolean }) {
+function Field(props: {
+  id: string;
+  label: string;
+  placeholder: string;
+  value: string;
+  onChange: (value: string) => void;
+  problem: string | null;
+  mono?: boolean;
+}) {
   return (
     <div className="flex flex-col gap-1.5">
       <Label htmlFor={props.id}>{props.label}</Label>

@@ -7,7 +7,9 @@ import { navigate } from "@/lib/route";
 
 /** Starts a chat session and goes to it. */
 export function useStartChat() {
-  const { run, pending } = useAction("worker.chat.startSession", (error) => toast.error("The chat was not started", { description: error.message }));
+  const { run, pending } = useAction("worker.chat.startSession", (error) =>
+    toast.error("The chat was not started", { description: error.message }),
+  );
   const start = useCallback(
     async (args: StartSessionArgs): Promise<boolean> => {
       const reply = await run(args);

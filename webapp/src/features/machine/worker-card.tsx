@@ -1,6 +1,13 @@
 "use client";
 
-import { EllipsisIcon, FolderIcon, MessageSquarePlusIcon, PencilIcon, SlidersHorizontalIcon, Trash2Icon } from "lucide-react";
+import {
+  EllipsisIcon,
+  FolderIcon,
+  MessageSquarePlusIcon,
+  PencilIcon,
+  SlidersHorizontalIcon,
+  Trash2Icon,
+} from "lucide-react";
 import { useState } from "react";
 import { toast } from "sonner";
 
@@ -8,7 +15,13 @@ import { ConfirmDialog } from "@/components/confirm-dialog";
 import { RenameDialog } from "@/components/rename-dialog";
 import { Badge } from "@/components/ui/badge";
 import { Button } from "@/components/ui/button";
-import { DropdownMenu, DropdownMenuContent, DropdownMenuItem, DropdownMenuSeparator, DropdownMenuTrigger } from "@/components/ui/dropdown-menu";
+import {
+  DropdownMenu,
+  DropdownMenuContent,
+  DropdownMenuItem,
+  DropdownMenuSeparator,
+  DropdownMenuTrigger,
+} from "@/components/ui/dropdown-menu";
 import { ChatRow } from "@/features/machines/chat-row";
 import { useAction } from "@/lib/backend/react";
 import type { ChatSummary, MachineView, WorkerState, WorkerSummary } from "@/lib/backend/wire.gen";
@@ -17,13 +30,26 @@ import { StartChatDialog } from "./start-chat-dialog";
 import { useStartChat } from "./use-start-chat";
 
 /** A worker with its chats. */
-export function WorkerCard({ worker, view, chats }: { worker: WorkerSummary; view: MachineView; chats: ChatSummary[] }) {
+export function WorkerCard({
+  worker,
+  view,
+  chats,
+}: {
+  worker: WorkerSummary;
+  view: MachineView;
+  chats: ChatSummary[];
+}) {
   const { start, pending } = useStartChat();
   const [showEnded, setShowEnded] = useState(false);
   const open = chats.filter((chat) => chat.state !== "closed");
   const ended = chats.filter((chat) => chat.state === "closed");
   return (
-    <section aria-label={worker.name} className="overflow-hidden rounded-xl border bg-card" data-testid="worker-card" data-worker-id={worker.id}>
+    <section
+      aria-label={worker.name}
+      className="overflow-hidden rounded-xl border bg-card"
+      data-testid="worker-card"
+      data-worker-id={worker.id}
+    >
       <header className="flex min-h-12 flex-wrap items-center gap-x-3 gap-y-1 border-b px-3 py-2">
         <FolderIcon className="size-4 shrink-0 text-muted-foreground" />
         <h2 className="font-medium" data-testid="worker-title">
@@ -36,11 +62,23 @@ export function WorkerCard({ worker, view, chats }: { worker: WorkerSummary; vie
         <div className="ml-auto flex items-center gap-1">
           <WorkerMenu worker={worker} />
           <StartChatDialog worker={worker}>
-            <Button variant="ghost" size="icon-sm" aria-label={`Start a chat with ${worker.name}, with a model and agent of your choice`} title="Start with options…" data-testid="start-chat-options">
+            <Button
+              variant="ghost"
+              size="icon-sm"
+              aria-label={`Start a chat with ${worker.name}, with a model and agent of your choice`}
+              title="Start with options…"
+              data-testid="start-chat-options"
+            >
               <SlidersHorizontalIcon />
             </Button>
           </StartChatDialog>
-          <Button variant="outline" size="sm" disabled={pending} onClick={() => void start({ workerId: worker.id })} data-testid="start-chat">
+          <Button
+            variant="outline"
+            size="sm"
+            disabled={pending}
+            onClick={() => void start({ workerId: worker.id })}
+            data-testid="start-chat"
+          >
             <MessageSquarePlusIcon />
             Start chat
           </Button>
@@ -52,7 +90,11 @@ export function WorkerCard({ worker, view, chats }: { worker: WorkerSummary; vie
         </p>
       )}
       <div className="divide-y">
-        {open.length === 0 && <p className="px-3 py-3 text-xs text-muted-foreground">No open chat. Start one: each has its own opencode process, and several run side by side.</p>}
+        {open.length === 0 && (
+          <p className="px-3 py-3 text-xs text-muted-foreground">
+            No open chat. Start one: each has its own opencode process, and several run side by side.
+          </p>
+        )}
         {open.map((chat) => (
           <ChatRow key={chat.id} chat={chat} view={view} showPlace={false} />
         ))}
@@ -134,8 +176,12 @@ function WorkerMenu({ worker }: { worker: WorkerSummary }) {
           return true;
         }}
       >
-        {worker.openChatCount === 0 ? "It has no open chat." : worker.openChatCount === 1 ? "Its open chat ends." : `Its ${worker.openChatCount} open chats end.`} The directory and
-        everything in it stay on the machine.
+        {worker.openChatCount === 0
+          ? "It has no open chat."
+          : worker.openChatCount === 1
+            ? "Its open chat ends."
+            : `Its ${worker.openChatCount} open chats end.`}{" "}
+        The directory and everything in it stay on the machine.
       </ConfirmDialog>
     </>
   );

@@ -4,7 +4,15 @@ import { useState, type SubmitEvent, type ReactNode } from "react";
 
 import { ErrorNote } from "@/components/error-note";
 import { Button } from "@/components/ui/button";
-import { Dialog, DialogContent, DialogDescription, DialogFooter, DialogHeader, DialogTitle, DialogTrigger } from "@/components/ui/dialog";
+import {
+  Dialog,
+  DialogContent,
+  DialogDescription,
+  DialogFooter,
+  DialogHeader,
+  DialogTitle,
+  DialogTrigger,
+} from "@/components/ui/dialog";
 import { Input } from "@/components/ui/input";
 import { Label } from "@/components/ui/label";
 import { useAction } from "@/lib/backend/react";
@@ -37,10 +45,16 @@ function AddMachine({ onClose }: { onClose: () => void }) {
 
   if (issued) {
     return (
-      <DialogContent className="sm:max-w-xl" data-testid="key-dialog" onInteractOutside={(event) => event.preventDefault()}>
+      <DialogContent
+        className="sm:max-w-xl"
+        data-testid="key-dialog"
+        onInteractOutside={(event) => event.preventDefault()}
+      >
         <DialogHeader>
           <DialogTitle>Start {name.trim()}</DialogTitle>
-          <DialogDescription>Run this on the machine, in a clone of the project. The key works once and is shown only here.</DialogDescription>
+          <DialogDescription>
+            Run this on the machine, in a clone of the project. The key works once and is shown only here.
+          </DialogDescription>
         </DialogHeader>
         <KeyPanel issued={issued} onReissued={setIssued} onClose={onClose} />
       </DialogContent>
@@ -50,7 +64,9 @@ function AddMachine({ onClose }: { onClose: () => void }) {
     <DialogContent data-testid="add-machine-dialog">
       <DialogHeader>
         <DialogTitle>Add a machine</DialogTitle>
-        <DialogDescription>Any computer that can reach this page: a laptop, a build box, a server. You get a key to start it with.</DialogDescription>
+        <DialogDescription>
+          Any computer that can reach this page: a laptop, a build box, a server. You get a key to start it with.
+        </DialogDescription>
       </DialogHeader>
       <form className="flex flex-col gap-4" onSubmit={(event) => void submit(event)}>
         <div className="flex flex-col gap-1.5">

@@ -8,7 +8,15 @@ import { shortAge } from "@/lib/text/time";
 import { useNow } from "@/lib/use-now";
 
 /** A chat session in a list: what it is about, where it runs, how it stands. */
-export function ChatRow({ chat, view, showPlace = true }: { chat: ChatSummary; view: MachineView | undefined; showPlace?: boolean }) {
+export function ChatRow({
+  chat,
+  view,
+  showPlace = true,
+}: {
+  chat: ChatSummary;
+  view: MachineView | undefined;
+  showPlace?: boolean;
+}) {
   const now = useNow(60_000);
   const worker = view?.workers.find(({ id }) => id === chat.workerId);
   const there = view ? isThere(view.machine) : true;
@@ -28,8 +36,12 @@ export function ChatRow({ chat, view, showPlace = true }: { chat: ChatSummary; v
           {!there && ` (${presenceOf(view.machine).text})`}
         </span>
       )}
-      <span className="shrink-0 text-right text-xs text-muted-foreground max-sm:hidden">{lookOfChat(chat, there).text}</span>
-      <span className="w-8 shrink-0 text-right text-xs text-muted-foreground tabular-nums">{shortAge(chat.activeAt, now)}</span>
+      <span className="shrink-0 text-right text-xs text-muted-foreground max-sm:hidden">
+        {lookOfChat(chat, there).text}
+      </span>
+      <span className="w-8 shrink-0 text-right text-xs text-muted-foreground tabular-nums">
+        {shortAge(chat.activeAt, now)}
+      </span>
     </RouteLink>
   );
 }

@@ -28,7 +28,8 @@ export function FirstSteps() {
       title: "A machine",
       text: machine ? (
         <>
-          <b className="font-medium text-foreground">{machine.name}</b> {isThere(machine) ? "is online" : "is registered, but not here now"}.
+          <b className="font-medium text-foreground">{machine.name}</b>{" "}
+          {isThere(machine) ? "is online" : "is registered, but not here now"}.
         </>
       ) : machines.length > 0 ? (
         "Added. Run its command there; it shows up here by itself."
@@ -56,7 +57,8 @@ export function FirstSteps() {
       title: "A worker",
       text: worker ? (
         <>
-          <b className="font-medium text-foreground">{worker.name}</b> works in <code className="font-mono text-xs">{worker.directory || "the root"}</code>.
+          <b className="font-medium text-foreground">{worker.name}</b> works in{" "}
+          <code className="font-mono text-xs">{worker.directory || "the root"}</code>.
         </>
       ) : (
         "A directory on the machine, below its root: usually one repository."
@@ -76,7 +78,12 @@ export function FirstSteps() {
       text: "Say what is to be done. Every chat is an opencode process of its own; several run at the same time.",
       done: false,
       action: worker && (
-        <Button size="sm" disabled={pending} onClick={() => void start({ workerId: worker.id })} data-testid="first-steps-start-chat">
+        <Button
+          size="sm"
+          disabled={pending}
+          onClick={() => void start({ workerId: worker.id })}
+          data-testid="first-steps-start-chat"
+        >
           Start chat
         </Button>
       ),
@@ -88,11 +95,19 @@ export function FirstSteps() {
     <section aria-label="First steps" className="rounded-xl border bg-card" data-testid="first-steps">
       <ol>
         {steps.map((step, index) => (
-          <li key={step.title} className="flex items-center gap-3 border-b px-4 py-3 last:border-b-0" aria-current={index === next ? "step" : undefined}>
+          <li
+            key={step.title}
+            className="flex items-center gap-3 border-b px-4 py-3 last:border-b-0"
+            aria-current={index === next ? "step" : undefined}
+          >
             <span
               className={cn(
                 "grid size-6 shrink-0 place-items-center rounded-full border text-xs font-medium tabular-nums",
-                step.done ? "border-ok/40 bg-ok/10 text-ok" : index === next ? "border-primary bg-primary text-primary-foreground" : "text-muted-foreground",
+                step.done
+                  ? "border-ok/40 bg-ok/10 text-ok"
+                  : index === next
+                    ? "border-primary bg-primary text-primary-foreground"
+                    : "text-muted-foreground",
               )}
             >
               {step.done ? <CheckIcon className="size-3.5" aria-label="done" /> : index + 1}

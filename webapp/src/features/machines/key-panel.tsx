@@ -17,7 +17,15 @@ import { cn } from "@/lib/utils";
 const HURRY_MS = 60_000;
 
 /** A registration key with the command to paste, until the machine has come. */
-export function KeyPanel({ issued, onReissued, onClose }: { issued: RegistrationKeyReply; onReissued: (next: RegistrationKeyReply) => void; onClose: () => void }) {
+export function KeyPanel({
+  issued,
+  onReissued,
+  onClose,
+}: {
+  issued: RegistrationKeyReply;
+  onReissued: (next: RegistrationKeyReply) => void;
+  onClose: () => void;
+}) {
   const { list } = useFleet();
   const now = useNow();
   const reissue = useAction("machine.reissueKey");
@@ -42,27 +50,43 @@ export function KeyPanel({ issued, onReissued, onClose }: { issued: Registration
     <div className="flex min-w-0 flex-col gap-4">
       <div className={cn("flex min-w-0 flex-col gap-3 transition-opacity", (expired || registered) && "opacity-50")}>
         <Copyable label="Command" text={command} testId="key-command" prompt />
-        <Copyable label="Or, when it asks for the registration key" text={issued.registrationKey} testId="registration-key" />
+        <Copyable
+          label="Or, when it asks for the registration key"
+          text={issued.registrationKey}
+          testId="registration-key"
+        />
         {isLocal(window.location.hostname) && (
           <p className="flex gap-2 text-xs text-muted-foreground">
             <InfoIcon className="mt-px size-3.5 shrink-0" />
             <span>
-              <code className="font-mono">{origin}</code> is only known on this computer. For another one, open this page by an address that it can reach; the
-              command then has it.
+              <code className="font-mono">{origin}</code> is only known on this computer. For another one, open this
+              page by an address that it can reach; the command then has it.
             </span>
           </p>
         )}
       </div>
       {reissue.error && <ErrorNote>{reissue.error.message}</ErrorNote>}
-      <div className="flex flex-wrap items-center justify-between gap-3 rounded-lg border bg-muted/50 px-3 py-2.5" role="status" aria-live="polite" data-testid="key-status" data-status={online ? "online" : registered ? "registered" : expired ? "expired" : "waiting"}>
+      <div
+        className="flex flex-wrap items-center justify-between gap-3 rounded-lg border bg-muted/50 px-3 py-2.5"
+        role="status"
+        aria-live="polite"
+        data-testid="key-status"
+        data-status={online ? "online" : registered ? "registered" : expired ? "expired" : "waiting"}
+      >
         {online ? (
           <Status icon={<CheckIcon className="size-4 text-ok" />} text={`${machine.name} is online.`} />
         ) : registered ? (
-          <Status icon={<LoaderCircleIcon className="size-4 animate-spin text-busy" />} text="Registered. Waiting for its connection…" />
+          <Status
+            icon={<LoaderCircleIcon className="size-4 animate-spin text-busy" />}
+            text="Registered. Waiting for its connection…"
+          />
         ) : expired ? (
           <Status icon={<TimerIcon className="size-4 text-bad" />} text="The key has expired." />
         ) : (
-          <Status icon={<LoaderCircleIcon className="size-4 animate-spin text-muted-foreground" />} text="Waiting for the machine…" />
+          <Status
+            icon={<LoaderCircleIcon className="size-4 animate-spin text-muted-foreground" />}
+            text="Waiting for the machine…"
+          />
         )}
         {registered ? (
           <Button size="sm" onClick={open} data-testid="key-open-machine">
@@ -73,7 +97,11 @@ export function KeyPanel({ issued, onReissued, onClose }: { issued: Registration
             New key
           </Button>
         ) : (
-          <span className={cn("text-xs tabular-nums", left < HURRY_MS ? "text-wait" : "text-muted-foreground")} aria-live="off" data-testid="key-countdown">
+          <span
+            className={cn("text-xs tabular-nums", left < HURRY_MS ? "text-wait" : "text-muted-foreground")}
+            aria-live="off"
+            data-testid="key-countdown"
+          >
             expires in {countdown(left)}
           </span>
         )}
@@ -82,7 +110,17 @@ export function KeyPanel({ issued, onReissued, onClose }: { issued: Registration
   );
 }
 
-function Copyable({ label, text, testId, prompt = false }: { label: string; text: string; testId: string; prompt?: boolean }) {
+function Copyable({
+  label,
+  text,
+  testId,
+  prompt = false,
+}: {
+  label: string;
+  text: string;
+  testId: string;
+  prompt?: boolean;
+}) {
   return (
     <div className="flex min-w-0 flex-col gap-1.5">
       <span className="text-xs font-medium">{label}</span>
@@ -111,5 +149,7 @@ function Status({ icon, text }: { icon: React.ReactNode; text: string }) {
 }
 
 function isLocal(hostname: string): boolean {
-  return hostname === "localhost" || hostname.endsWith(".localhost") || hostname.startsWith("127.") || hostname === "[::1]";
+  return (
+    hostname === "localhost" || hostname.endsWith(".localhost") || hostname.startsWith("127.") || hostname === "[::1]"
+  );
 }

@@ -40,7 +40,10 @@ export function MachinesPage() {
       <div className="min-h-0 flex-1 overflow-y-auto scroll-thin">
         <div className="mx-auto flex w-full max-w-4xl flex-col gap-8 p-4 md:p-6">
           {!me.hasPassword && (
-            <p className="flex flex-wrap items-center gap-x-3 gap-y-1 rounded-lg border bg-muted/50 px-3 py-2 text-xs text-muted-foreground" data-testid="password-hint">
+            <p
+              className="flex flex-wrap items-center gap-x-3 gap-y-1 rounded-lg border bg-muted/50 px-3 py-2 text-xs text-muted-foreground"
+              data-testid="password-hint"
+            >
               You signed in by a link that works once. Set a password, and you can also sign in from another browser.
               <RouteLink to={{ page: "settings" }} className="font-medium text-foreground underline underline-offset-4">
                 Set a password
@@ -62,7 +65,11 @@ export function MachinesPage() {
           )}
           {machines === undefined ? <ListSkeleton /> : <FirstSteps />}
           {machines !== undefined && machines.length > 0 && (
-            <section aria-label="All machines" className="grid grid-cols-[minmax(0,1fr)_auto] overflow-hidden rounded-lg border bg-card md:grid-cols-[minmax(8rem,auto)_auto_minmax(0,1fr)_auto]" data-testid="machine-list">
+            <section
+              aria-label="All machines"
+              className="grid grid-cols-[minmax(0,1fr)_auto] overflow-hidden rounded-lg border bg-card md:grid-cols-[minmax(8rem,auto)_auto_minmax(0,1fr)_auto]"
+              data-testid="machine-list"
+            >
               {machines.map((machine) => (
                 <MachineRow key={machine.id} machine={machine} />
               ))}
@@ -97,7 +104,9 @@ function MachineRow({ machine }: { machine: MachineSummary }) {
     >
       <span className="flex min-w-0 items-center gap-2 font-medium">
         <span className="truncate">{machine.name}</span>
-        {machine.pendingAskCount > 0 && <Badge variant="wait">{machine.pendingAskCount === 1 ? "1 ask" : `${machine.pendingAskCount} asks`}</Badge>}
+        {machine.pendingAskCount > 0 && (
+          <Badge variant="wait">{machine.pendingAskCount === 1 ? "1 ask" : `${machine.pendingAskCount} asks`}</Badge>
+        )}
       </span>
       <PresenceText machine={machine} className="text-xs" />
       <span className="min-w-0 truncate font-mono text-xs text-muted-foreground max-md:col-span-2">

@@ -45,7 +45,15 @@ export function PasswordForm() {
       {me.hasPassword && (
         <div className="flex flex-col gap-1.5">
           <Label htmlFor="current-password">Current password</Label>
-          <Input id="current-password" type="password" autoComplete="current-password" required value={current} onChange={(event) => setCurrent(event.target.value)} data-testid="current-password" />
+          <Input
+            id="current-password"
+            type="password"
+            autoComplete="current-password"
+            required
+            value={current}
+            onChange={(event) => setCurrent(event.target.value)}
+            data-testid="current-password"
+          />
         </div>
       )}
       <div className="flex flex-col gap-1.5">
@@ -63,7 +71,12 @@ export function PasswordForm() {
         <p className="text-xs text-muted-foreground">At least {PASSWORD_MIN_CHARS} characters.</p>
       </div>
       {error !== null && <ErrorNote>{error}</ErrorNote>}
-      <Button type="submit" className="self-start" disabled={pending || password.length < PASSWORD_MIN_CHARS || (me.hasPassword && current === "")} data-testid="password-submit">
+      <Button
+        type="submit"
+        className="self-start"
+        disabled={pending || password.length < PASSWORD_MIN_CHARS || (me.hasPassword && current === "")}
+        data-testid="password-submit"
+      >
         {me.hasPassword ? "Change password" : "Set password"}
       </Button>
     </form>

@@ -36,12 +36,19 @@ export function SettingsPage() {
           <Section title="Appearance" text="Kept in this browser.">
             <ThemePicker />
           </Section>
-          <Section title="Notifications" text="When a turn ends or somebody waits for you, while this page is out of sight.">
+          <Section
+            title="Notifications"
+            text="When a turn ends or somebody waits for you, while this page is out of sight."
+          >
             <NotificationSwitch />
           </Section>
           <Section
             title={me.hasPassword ? "Password" : "Set a password"}
-            text={me.hasPassword ? "Change the password you sign in with." : "Sign-in links work once. With a password you can sign in from any browser."}
+            text={
+              me.hasPassword
+                ? "Change the password you sign in with."
+                : "Sign-in links work once. With a password you can sign in from any browser."
+            }
           >
             <PasswordForm key={String(me.hasPassword)} />
           </Section>

@@ -18,7 +18,11 @@ const never = () => () => undefined;
 export function App() {
   const route = parseRoute(usePathname(), useSearchParams());
   // All that is shown comes from the backend, so nothing is rendered ahead of time but the splash.
-  const inBrowser = useSyncExternalStore(never, () => true, () => false);
+  const inBrowser = useSyncExternalStore(
+    never,
+    () => true,
+    () => false,
+  );
   if (!inBrowser) return <Splash />;
   return (
     <BackendProvider backend={backend}>

@@ -43,7 +43,11 @@ const TITLES: Record<Route["page"], string | null> = {
 
 function notify(chat: ChatSummary, text: string): void {
   try {
-    const notification = new Notification(readableLine(chat.title) || "New chat", { body: text, tag: chat.id, icon: "/icon.svg" });
+    const notification = new Notification(readableLine(chat.title) || "New chat", {
+      body: text,
+      tag: chat.id,
+      icon: "/icon.svg",
+    });
     notification.onclick = () => {
       window.focus();
       navigate({ page: "chat", chatSessionId: chat.id });
@@ -53,4 +57,3 @@ function notify(chat: ChatSummary, text: string): void {
     // Phones only let a service worker notify; the tab's title has to do there.
   }
 }
-

@@ -29,7 +29,10 @@ export function useFleet(): Fleet {
 export function FleetProvider({ children }: { children: ReactNode }) {
   const list = useWatch("machine.list", NO_ARGS);
   const machines = list.value?.machines;
-  const followed = useMemo(() => (machines ?? []).slice(0, FOLLOWED_MACHINES).map(({ id }) => ({ machineId: id })), [machines]);
+  const followed = useMemo(
+    () => (machines ?? []).slice(0, FOLLOWED_MACHINES).map(({ id }) => ({ machineId: id })),
+    [machines],
+  );
   const watched = useWatchMany("machine.view", followed);
   const fleet = useMemo(() => {
     const views = new Map(watched.map((view) => [view.machine.id, view]));

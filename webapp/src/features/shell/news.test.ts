@@ -16,7 +16,8 @@ const chat = (patch: Partial<ChatSummary> = {}): ChatSummary => ({
   activeAt: 0,
   ...patch,
 });
-const news = (before: ChatSummary | null, now: ChatSummary) => newsOf(new Map(before ? [[before.id, before]] : []), new Map([[now.id, now]])).map(({ text }) => text);
+const news = (before: ChatSummary | null, now: ChatSummary) =>
+  newsOf(new Map(before ? [[before.id, before]] : []), new Map([[now.id, now]])).map(({ text }) => text);
 
 describe("news", () => {
   it("tells of a new ask, of an ended turn and of a failed start", () => {

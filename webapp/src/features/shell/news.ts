@@ -13,7 +13,8 @@ export function newsOf(before: ReadonlyMap<string, ChatSummary>, now: ReadonlyMa
     if (!old) continue;
     if (chat.pendingAskCount > old.pendingAskCount) news.push({ chat, text: "Waits for your answer." });
     else if (old.state === "busy" && chat.state === "ready") news.push({ chat, text: "The turn has ended." });
-    else if (old.state !== "failed" && chat.state === "failed") news.push({ chat, text: "opencode could not be started." });
+    else if (old.state !== "failed" && chat.state === "failed")
+      news.push({ chat, text: "opencode could not be started." });
   }
   return news;
 }

@@ -21,7 +21,8 @@ export function QuickSwitcher({ open, onOpenChange }: { open: boolean; onOpenCha
 
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
-      if (event.key.toLowerCase() !== "k" || !(isMac ? event.metaKey : event.ctrlKey) || event.shiftKey || event.altKey) return;
+      if (event.key.toLowerCase() !== "k" || !(isMac ? event.metaKey : event.ctrlKey) || event.shiftKey || event.altKey)
+        return;
       event.preventDefault();
       onOpenChange(!open);
     };
@@ -36,7 +37,11 @@ export function QuickSwitcher({ open, onOpenChange }: { open: boolean; onOpenCha
 
   return (
     <Dialog open={open} onOpenChange={onOpenChange}>
-      <DialogContent showCloseButton={false} className="top-[20%] translate-y-0 gap-0 overflow-hidden p-0" data-testid="switcher">
+      <DialogContent
+        showCloseButton={false}
+        className="top-[20%] translate-y-0 gap-0 overflow-hidden p-0"
+        data-testid="switcher"
+      >
         <DialogTitle className="sr-only">Find a chat or a machine</DialogTitle>
         <DialogDescription className="sr-only">Type a part of its name and press Enter.</DialogDescription>
         <Command loop>
@@ -49,7 +54,12 @@ export function QuickSwitcher({ open, onOpenChange }: { open: boolean; onOpenCha
                 const worker = view?.workers.find(({ id }) => id === chat.workerId);
                 const place = [worker?.name, view?.machine.name].filter(Boolean).join(" · ");
                 return (
-                  <CommandItem key={chat.id} value={`${chat.title} ${place} ${chat.id}`} onSelect={() => go({ page: "chat", chatSessionId: chat.id })} data-testid="switcher-chat">
+                  <CommandItem
+                    key={chat.id}
+                    value={`${chat.title} ${place} ${chat.id}`}
+                    onSelect={() => go({ page: "chat", chatSessionId: chat.id })}
+                    data-testid="switcher-chat"
+                  >
                     <ChatStateIcon chat={chat} machineThere={view ? isThere(view.machine) : true} />
                     <span className="truncate">{readableLine(chat.title) || "New chat"}</span>
                     <span className="ml-auto shrink-0 text-xs text-muted-foreground">{place}</span>
@@ -59,7 +69,11 @@ export function QuickSwitcher({ open, onOpenChange }: { open: boolean; onOpenCha
             </CommandGroup>
             <CommandGroup heading="Machines">
               {list.value?.machines.map((machine) => (
-                <CommandItem key={machine.id} value={`${machine.name} ${machine.id}`} onSelect={() => go({ page: "machine", machineId: machine.id })}>
+                <CommandItem
+                  key={machine.id}
+                  value={`${machine.name} ${machine.id}`}
+                  onSelect={() => go({ page: "machine", machineId: machine.id })}
+                >
                   <PresenceDot machine={machine} className="mx-[3px]" />
                   <span className="truncate">{machine.name}</span>
                 </CommandItem>

@@ -39,7 +39,10 @@ export function Shell({ route }: { route: Route }) {
       <DrawerContext value={() => setDrawerOpen(true)}>
         <Attention route={route} />
         <QuickSwitcher open={switcherOpen} onOpenChange={setSwitcherOpen} />
-        <a href="#main" className="sr-only z-50 rounded-md bg-popover px-3 py-2 focus:not-sr-only focus:fixed focus:top-2 focus:left-2">
+        <a
+          href="#main"
+          className="sr-only z-50 rounded-md bg-popover px-3 py-2 focus:not-sr-only focus:fixed focus:top-2 focus:left-2"
+        >
           Skip to content
         </a>
         <div className="flex h-dvh overflow-hidden">
@@ -86,7 +89,14 @@ export function PageHeader({ children }: { children: ReactNode }) {
   const openDrawer = useContext(DrawerContext);
   return (
     <header className="flex h-12 shrink-0 items-center gap-2 border-b px-3 md:px-4">
-      <Button variant="ghost" size="icon" className="-ml-1 md:hidden" aria-label="Open machines and chats" onClick={openDrawer} data-testid="open-drawer">
+      <Button
+        variant="ghost"
+        size="icon"
+        className="-ml-1 md:hidden"
+        aria-label="Open machines and chats"
+        onClick={openDrawer}
+        data-testid="open-drawer"
+      >
         <PanelLeftIcon />
       </Button>
       {children}

@@ -35,7 +35,12 @@ export function Sidebar({ route, onSearch, onFollow }: { route: Route; onSearch:
   return (
     <>
       <div className="flex h-12 shrink-0 items-center gap-2 px-3">
-        <RouteLink to={{ page: "home" }} onClick={onFollow} className="flex items-center gap-2 rounded-md outline-none focus-visible:ring-[3px] focus-visible:ring-ring/50" data-testid="nav-home">
+        <RouteLink
+          to={{ page: "home" }}
+          onClick={onFollow}
+          className="flex items-center gap-2 rounded-md outline-none focus-visible:ring-[3px] focus-visible:ring-ring/50"
+          data-testid="nav-home"
+        >
           <Logo className="size-6" />
           <span className="font-semibold tracking-tight">Orchestrator</span>
         </RouteLink>
@@ -55,17 +60,33 @@ export function Sidebar({ route, onSearch, onFollow }: { route: Route; onSearch:
       <div className="flex items-center justify-between px-3 pt-1 pb-1">
         <h2 className="text-2xs font-medium tracking-wide text-muted-foreground uppercase">Machines</h2>
         <AddMachineDialog>
-          <Button variant="ghost" size="icon-sm" className="-mr-1 size-6" aria-label="Add machine" data-testid="sidebar-add-machine">
+          <Button
+            variant="ghost"
+            size="icon-sm"
+            className="-mr-1 size-6"
+            aria-label="Add machine"
+            data-testid="sidebar-add-machine"
+          >
             <PlusIcon />
           </Button>
         </AddMachineDialog>
       </div>
-      <nav aria-label="Machines and chats" className="min-h-0 flex-1 overflow-y-auto px-2 pb-4 scroll-thin" data-testid="sidebar">
+      <nav
+        aria-label="Machines and chats"
+        className="min-h-0 flex-1 overflow-y-auto px-2 pb-4 scroll-thin"
+        data-testid="sidebar"
+      >
         {machines === undefined && <TreeSkeleton />}
         {machines?.length === 0 && <p className="px-2 py-3 text-xs text-muted-foreground">No machine yet.</p>}
         <ul className="flex flex-col gap-0.5">
           {machines?.map((machine, index) => (
-            <MachineNode key={machine.id} machine={machine} openAtFirst={index < OPEN_AT_FIRST} route={route} onFollow={onFollow} />
+            <MachineNode
+              key={machine.id}
+              machine={machine}
+              openAtFirst={index < OPEN_AT_FIRST}
+              route={route}
+              onFollow={onFollow}
+            />
           ))}
         </ul>
       </nav>
@@ -94,7 +115,12 @@ interface NodeProps {
   onFollow: (() => void) | undefined;
 }
 
-function MachineNode({ machine, openAtFirst, route, onFollow }: NodeProps & { machine: MachineSummary; openAtFirst: boolean }) {
+function MachineNode({
+  machine,
+  openAtFirst,
+  route,
+  onFollow,
+}: NodeProps & { machine: MachineSummary; openAtFirst: boolean }) {
   const [open, setOpen] = useState(() => readOpen(machine.id) ?? openAtFirst);
   const current = route.page === "machine" && route.machineId === machine.id;
   const toggle = () => {
@@ -135,7 +161,11 @@ function MachineBranch({ machine, route, onFollow }: NodeProps & { machine: Mach
   if (!value) return null;
   if (value.workers.length === 0) {
     return (
-      <RouteLink to={{ page: "machine", machineId: machine.id }} onClick={onFollow} className={cn(ROW, "ml-5 text-xs text-muted-foreground")}>
+      <RouteLink
+        to={{ page: "machine", machineId: machine.id }}
+        onClick={onFollow}
+        className={cn(ROW, "ml-5 text-xs text-muted-foreground")}
+      >
         {machine.state === "created" ? "Start it with its key" : "Add a worker"}
       </RouteLink>
     );
@@ -143,13 +173,26 @@ function MachineBranch({ machine, route, onFollow }: NodeProps & { machine: Mach
   return (
     <ul className="mb-1 ml-[1.1rem] border-l pl-1.5">
       {value.workers.map((worker) => (
-        <WorkerNode key={worker.id} worker={worker} machine={machine} chats={value.chats.filter((chat) => chat.workerId === worker.id)} route={route} onFollow={onFollow} />
+        <WorkerNode
+          key={worker.id}
+          worker={worker}
+          machine={machine}
+          chats={value.chats.filter((chat) => chat.workerId === worker.id)}
+          route={route}
+          onFollow={onFollow}
+        />
       ))}
     </ul>
   );
 }
 
-function WorkerNode({ worker, machine, chats, route, onFollow }: NodeProps & { worker: WorkerSummary; machine: MachineSummary; chats: ChatSummary[] }) {
+function WorkerNode({
+  worker,
+  machine,
+  chats,
+  route,
+  onFollow,
+}: NodeProps & { worker: WorkerSummary; machine: MachineSummary; chats: ChatSummary[] }) {
   const { start, pending } = useStartChat();
   const now = useNow(60_000);
   const currentId = route.page === "chat" ? route.chatSessionId : null;
@@ -192,14 +235,24 @@ function WorkerNode({ worker, machine, chats, route, onFollow }: NodeProps & { w
               <ChatStateIcon chat={chat} machineThere={isThere(machine)} />
               <span className="truncate">{chat.title || "New chat"}</span>
               <span className="ml-auto flex shrink-0 items-center gap-1 text-2xs font-normal text-muted-foreground tabular-nums">
-                {chat.pendingAskCount > 0 ? <AskBadge count={chat.pendingAskCount} /> : chat.queuedCount > 0 ? `${chat.queuedCount} queued` : shortAge(chat.activeAt, now)}
+                {chat.pendingAskCount > 0 ? (
+                  <AskBadge count={chat.pendingAskCount} />
+                ) : chat.queuedCount > 0 ? (
+                  `${chat.queuedCount} queued`
+                ) : (
+                  shortAge(chat.activeAt, now)
+                )}
               </span>
             </RouteLink>
           </li>
         ))}
         {open.length > shown.length && (
           <li>
-            <RouteLink to={{ page: "machine", machineId: machine.id }} onClick={onFollow} className={cn(ROW, "text-xs text-muted-foreground")}>
+            <RouteLink
+              to={{ page: "machine", machineId: machine.id }}
+              onClick={onFollow}
+              className={cn(ROW, "text-xs text-muted-foreground")}
+            >
               {open.length - shown.length} more
             </RouteLink>
           </li>
@@ -212,7 +265,12 @@ function WorkerNode({ worker, machine, chats, route, onFollow }: NodeProps & { w
 function AskBadge({ count }: { count: number }) {
   if (count === 0) return null;
   return (
-    <Badge variant="wait" className="ml-auto" data-testid="ask-badge" aria-label={count === 1 ? "1 ask waits" : `${count} asks wait`}>
+    <Badge
+      variant="wait"
+      className="ml-auto"
+      data-testid="ask-badge"
+      aria-label={count === 1 ? "1 ask waits" : `${count} asks wait`}
+    >
       {count}
     </Badge>
   );

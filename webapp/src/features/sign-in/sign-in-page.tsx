@@ -67,8 +67,9 @@ export function SignInPage({ problem, onSignedIn }: { problem: string | null; on
         <div className="flex gap-3 rounded-lg border bg-muted/60 p-3 text-xs leading-relaxed text-muted-foreground">
           <LinkIcon className="mt-0.5 size-3.5 shrink-0" />
           <p>
-            First time here, or no password yet? Open the sign-in link that <code className="font-mono text-foreground">./start</code> printed in the
-            terminal. A link works once; start again to get a new one.
+            First time here, or no password yet? Open the sign-in link that{" "}
+            <code className="font-mono text-foreground">./start</code> printed in the terminal. A link works once;{" "}
+            <code className="font-mono text-foreground">orchestrator link</code> prints another.
           </p>
         </div>
       </div>

@@ -53,12 +53,20 @@ export function SignedIn({ route, children }: { route: Route; children: ReactNod
     if (signedIn && route.page === "sign-in") navigate({ page: "home" }, { replace: true });
   }, [signedIn, route.page]);
 
-  const identity = useMemo(() => (state.kind === "signed_in" ? { me: state.me, refresh: check } : null), [state, check]);
+  const identity = useMemo(
+    () => (state.kind === "signed_in" ? { me: state.me, refresh: check } : null),
+    [state, check],
+  );
 
   if (state.kind === "checking") return <Splash />;
   if (state.kind === "unreachable") return <Unreachable message={state.message} onRetry={check} />;
   if (!signedIn || !identity) {
-    return <SignInPage problem={state.kind === "signed_out" ? state.problem : "You were signed out. Sign in again to go on."} onSignedIn={check} />;
+    return (
+      <SignInPage
+        problem={state.kind === "signed_out" ? state.problem : "You were signed out. Sign in again to go on."}
+        onSignedIn={check}
+      />
+    );
   }
   return <IdentityContext value={identity}>{children}</IdentityContext>;
 }

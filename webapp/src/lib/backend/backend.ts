@@ -1,7 +1,9 @@
 import type { CallError, Chunk, ErrorCode, FUNCTIONS, Functions } from "./wire.gen";
 
 type Table = typeof FUNCTIONS;
-type NamesOf<Kind> = { [Name in keyof Table]: Table[Name] extends { access: "person"; kind: Kind } ? Name : never }[keyof Table];
+type NamesOf<Kind> = {
+  [Name in keyof Table]: Table[Name] extends { access: "person"; kind: Kind } ? Name : never;
+}[keyof Table];
 
 /** The functions that a signed-in person may watch. */
 export type QueryName = NamesOf<"query">;
@@ -27,7 +29,8 @@ export interface StreamHandlers {
   onState?: (state: StreamState) => void;
 }
 
-export type StreamState = { kind: "connecting" } | { kind: "live" } | { kind: "closed" } | { kind: "refused"; error: BackendError };
+export type StreamState =
+  { kind: "connecting" } | { kind: "live" } | { kind: "closed" } | { kind: "refused"; error: BackendError };
 
 export interface Person {
   id: string;
@@ -105,5 +108,8 @@ export class BackendError extends Error {
 
 export function asBackendError(error: unknown): BackendError {
   if (error instanceof BackendError) return error;
-  return new BackendError("internal", error instanceof Error ? error.message : "Something went wrong in the page. Reload it.");
+  return new BackendError(
+    "internal",
+    error instanceof Error ? error.message : "Something went wrong in the page. Reload it.",
+  );
 }

@@ -43,7 +43,14 @@ export class HubWatches {
     const key = `${name} ${JSON.stringify(args)}`;
     let watch = this.#watches.get(key);
     if (!watch) {
-      watch = { id: `w${this.#nextId++}`, name, args, subscribers: new Set(), latest: null, state: { kind: "waiting" } };
+      watch = {
+        id: `w${this.#nextId++}`,
+        name,
+        args,
+        subscribers: new Set(),
+        latest: null,
+        state: { kind: "waiting" },
+      };
       this.#watches.set(key, watch);
       this.#reopenSoon();
     }

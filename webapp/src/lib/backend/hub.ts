@@ -53,8 +53,13 @@ function hubAuth(watches: HubWatches): Auth {
   };
 }
 
-async function callWithRetries<Name extends CallName>(name: Name, args: Args<Name>, key?: string): Promise<Reply<Name>> {
-  const headers: Record<string, string> = FUNCTIONS[name].kind === "mutation" ? { "Idempotency-Key": key ?? newIdempotencyKey() } : {};
+async function callWithRetries<Name extends CallName>(
+  name: Name,
+  args: Args<Name>,
+  key?: string,
+): Promise<Reply<Name>> {
+  const headers: Record<string, string> =
+    FUNCTIONS[name].kind === "mutation" ? { "Idempotency-Key": key ?? newIdempotencyKey() } : {};
   for (let attempt = 0; ; attempt += 1) {
     try {
       const response = await post(`/v1/${name}`, args, headers);
@@ -81,8 +86,16 @@ async function post(path: string, body: unknown, headers: Record<string, string>
 
 async function request(path: string, init: RequestInit): Promise<Response> {
   try {
-    return await fetch(path, { ...init, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(CALL_TIMEOUT_MS) });
+    return await fetch(path, {
+      ...init,
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+    });
   } catch {
-    throw new BackendError("network", "The backend could not be reached. Check that it runs and that you are online, then try again.");
+    throw new BackendError(
+      "network",
+      "The backend could not be reached. Check that it runs and that you are online, then try again.",
+    );
   }
 }

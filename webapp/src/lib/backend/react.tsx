@@ -1,8 +1,28 @@
 "use client";
 
-import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore, type ReactNode } from "react";
+import {
+  createContext,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+  type ReactNode,
+} from "react";
 
-import { asBackendError, type Args, type Backend, type BackendError, type ConnectionState, type MutationName, type QueryName, type Reply, type WatchState } from "./backend";
+import {
+  asBackendError,
+  type Args,
+  type Backend,
+  type BackendError,
+  type ConnectionState,
+  type MutationName,
+  type QueryName,
+  type Reply,
+  type WatchState,
+} from "./backend";
 import { newIdempotencyKey } from "./idempotency";
 
 const BackendContext = createContext<Backend | null>(null);
@@ -61,7 +81,10 @@ export interface Action<Name extends MutationName> {
  * A changing call as a form or a button needs it. The same arguments sent again after a lost answer carry the
  * same idempotency key, so that pressing the button twice does the thing once.
  */
-export function useAction<Name extends MutationName>(name: Name, onRefused?: (error: BackendError) => void): Action<Name> {
+export function useAction<Name extends MutationName>(
+  name: Name,
+  onRefused?: (error: BackendError) => void,
+): Action<Name> {
   const backend = useBackend();
   const [pending, setPending] = useState(false);
   const [error, setError] = useState<BackendError | null>(null);
@@ -99,7 +122,10 @@ export function useAction<Name extends MutationName>(name: Name, onRefused?: (er
 }
 
 /** Follows a value for each of several arguments; gives those that have come, in the arguments' order. */
-export function useWatchMany<Name extends QueryName>(name: Name, argsList: readonly Args<Name>[]): readonly Reply<Name>[] {
+export function useWatchMany<Name extends QueryName>(
+  name: Name,
+  argsList: readonly Args<Name>[],
+): readonly Reply<Name>[] {
   const backend = useBackend();
   const wanted = JSON.stringify(argsList);
   const [values, setValues] = useState<ReadonlyMap<string, Reply<Name>>>(new Map());
@@ -115,7 +141,9 @@ export function useWatchMany<Name extends QueryName>(name: Name, argsList: reado
     }
     for (const key of keys) {
       if (unwatch.current.has(key)) continue;
-      const stop = backend.watch(name, JSON.parse(key) as Args<Name>, (value) => setValues((before) => new Map(before).set(key, value)));
+      const stop = backend.watch(name, JSON.parse(key) as Args<Name>, (value) =>
+        setValues((before) => new Map(before).set(key, value)),
+      );
       unwatch.current.set(key, stop);
     }
   }, [backend, name, wanted]);

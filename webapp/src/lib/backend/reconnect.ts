@@ -6,7 +6,16 @@ import { readSse, type SseEvent } from "./sse";
 const SUSPECT_AFTER_MS = 20_000;
 
 /** Refusals that trying again would not change; all others pass. */
-const FINAL = new Set<BackendError["code"]>(["invalid", "too_large", "unauthenticated", "forbidden", "not_found", "revoked", "expired", "upgrade_required"]);
+const FINAL = new Set<BackendError["code"]>([
+  "invalid",
+  "too_large",
+  "unauthenticated",
+  "forbidden",
+  "not_found",
+  "revoked",
+  "expired",
+  "upgrade_required",
+]);
 
 export interface ReconnectHandlers {
   /** Where to read from now on; asked anew for every try. */

@@ -42,7 +42,9 @@ export async function readSse(url: string, handlers: SseHandlers, signal: AbortS
     if (!response.body) throw new BackendError("network", "The backend's answer has no body.");
     handlers.onOpen();
     stillAlive();
-    const parser = createParser({ onEvent: ({ event, data }) => handlers.onEvent({ event: event ?? "message", data }) });
+    const parser = createParser({
+      onEvent: ({ event, data }) => handlers.onEvent({ event: event ?? "message", data }),
+    });
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
     for (;;) {
@@ -65,12 +67,18 @@ export async function readSse(url: string, handlers: SseHandlers, signal: AbortS
 export async function refusal(response: Response): Promise<BackendError> {
   try {
     const error = (await response.json()) as Partial<CallError>;
-    if (typeof error.code === "string" && typeof error.message === "string") return BackendError.from(error as CallError);
+    if (typeof error.code === "string" && typeof error.message === "string")
+      return BackendError.from(error as CallError);
   } catch {
     // Not JSON: a proxy's page, say. The status has to do.
   }
   if (response.status === 401) return new BackendError("unauthenticated", "You are signed out. Sign in again.");
-  if (response.status === 429) return new BackendError("rate_limited", "Too many tries. Wait a moment, then try again.");
-  if (response.status >= 500) return new BackendError("unavailable", `The backend can't answer now (HTTP ${response.status}). Try again in a moment.`);
+  if (response.status === 429)
+    return new BackendError("rate_limited", "Too many tries. Wait a moment, then try again.");
+  if (response.status >= 500)
+    return new BackendError(
+      "unavailable",
+      `The backend can't answer now (HTTP ${response.status}). Try again in a moment.`,
+    );
   return new BackendError("invalid", `The backend refused this (HTTP ${response.status}).`);
 }

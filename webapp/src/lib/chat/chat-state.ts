@@ -36,7 +36,14 @@ export interface ChatData {
   readonly from: number | null;
 }
 
-export const EMPTY_CHAT: ChatData = { view: null, records: new Map(), checks: new Map(), live: new Map(), sends: [], from: null };
+export const EMPTY_CHAT: ChatData = {
+  view: null,
+  records: new Map(),
+  checks: new Map(),
+  live: new Map(),
+  sends: [],
+  from: null,
+};
 
 export type ChatEvent =
   | { type: "view"; view: ChatView }
@@ -62,7 +69,12 @@ export function reduceChat(data: ChatData, event: ChatEvent): ChatData {
     case "sending": {
       const send: Send = { key: event.key, message: event.message, sentAt: event.at, state: { kind: "sending" } };
       const again = data.sends.some(({ key }) => key === event.key);
-      return { ...data, sends: again ? data.sends.map((other) => (other.key === event.key ? { ...send, sentAt: other.sentAt } : other)) : [...data.sends, send] };
+      return {
+        ...data,
+        sends: again
+          ? data.sends.map((other) => (other.key === event.key ? { ...send, sentAt: other.sentAt } : other))
+          : [...data.sends, send],
+      };
     }
     case "sent":
       return { ...data, sends: withSend(data.sends, event.key, { kind: "sent", turn: event.turn }) };

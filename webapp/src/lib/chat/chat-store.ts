@@ -3,7 +3,15 @@ import { backoffMs } from "../backend/backoff";
 import { newIdempotencyKey } from "../backend/idempotency";
 import { Cell } from "../backend/observable";
 import { LIMITS, type ChatSessionId, type Chunk, type TurnId } from "../backend/wire.gen";
-import { EMPTY_CHAT, hasEarlier, hasGap, missingRecords, reduceChat, type ChatData, type ChatEvent } from "./chat-state";
+import {
+  EMPTY_CHAT,
+  hasEarlier,
+  hasGap,
+  missingRecords,
+  reduceChat,
+  type ChatData,
+  type ChatEvent,
+} from "./chat-state";
 import { NO_TURNS, turnsOf, type Turns } from "./turns";
 
 const STREAM_START = "-1";
@@ -19,7 +27,14 @@ export interface ChatSnapshot {
   readonly problem: BackendError | null;
 }
 
-const EMPTY_SNAPSHOT: ChatSnapshot = { data: EMPTY_CHAT, turns: NO_TURNS, hasEarlier: false, loadingEarlier: false, refused: null, problem: null };
+const EMPTY_SNAPSHOT: ChatSnapshot = {
+  data: EMPTY_CHAT,
+  turns: NO_TURNS,
+  hasEarlier: false,
+  loadingEarlier: false,
+  refused: null,
+  problem: null,
+};
 
 interface FollowedStream {
   path: string;
@@ -88,7 +103,11 @@ export class ChatStore {
   async send(message: string, key: string = newIdempotencyKey()): Promise<void> {
     this.#dispatch({ type: "sending", key, message, at: this.#host.now() });
     try {
-      const { turn } = await this.#backend.call("worker.chat.sendMessage", { chatSessionId: this.#chatSessionId, message }, { key });
+      const { turn } = await this.#backend.call(
+        "worker.chat.sendMessage",
+        { chatSessionId: this.#chatSessionId, message },
+        { key },
+      );
       this.#dispatch({ type: "sent", key, turn });
     } catch (error) {
       this.#dispatch({ type: "send_failed", key, reason: asBackendError(error).message });
@@ -105,7 +124,10 @@ export class ChatStore {
     if (loadingEarlier || data.from === null || !hasEarlier(data)) return;
     this.#patch({ loadingEarlier: true });
     try {
-      const page = await this.#backend.call("worker.chat.transcript", { chatSessionId: this.#chatSessionId, beforeOrdinal: data.from });
+      const page = await this.#backend.call("worker.chat.transcript", {
+        chatSessionId: this.#chatSessionId,
+        beforeOrdinal: data.from,
+      });
       this.#dispatch({ type: "earlier", records: page.turns });
       this.#patch({ problem: null });
     } catch (error) {
@@ -136,7 +158,10 @@ export class ChatStore {
       for (;;) {
         const turnIds: TurnId[] = missingRecords(this.snapshot.get().data).slice(-LIMITS.transcriptPageTurns);
         if (turnIds.length === 0 || this.#isStopped()) return;
-        const page = await this.#backend.call("worker.chat.transcript", { chatSessionId: this.#chatSessionId, turnIds });
+        const page = await this.#backend.call("worker.chat.transcript", {
+          chatSessionId: this.#chatSessionId,
+          turnIds,
+        });
         const before = this.snapshot.get().data;
         this.#dispatch({ type: "records", records: page.turns });
         this.#patch({ problem: null });

@@ -58,7 +58,9 @@ function allItems(data: ChatData): TurnItem[] {
   for (const { state } of data.sends) if (state.kind === "sent") summaries.set(state.turn.id, state.turn);
   for (const turn of data.view?.turns ?? []) summaries.set(turn.id, newer(turn, summaries.get(turn.id)));
 
-  const sendOf = new Map(data.sends.flatMap((send) => (send.state.kind === "sent" ? [[send.state.turn.id, send] as const] : [])));
+  const sendOf = new Map(
+    data.sends.flatMap((send) => (send.state.kind === "sent" ? [[send.state.turn.id, send] as const] : [])),
+  );
   const known = [...summaries.values()]
     .filter(({ ordinal }) => data.from === null || ordinal >= data.from)
     .sort((a, b) => a.ordinal - b.ordinal)
@@ -110,7 +112,11 @@ function unsentItem({ key, message, sentAt, state }: Send): TurnItem {
 function reused(item: TurnItem, old: TurnItem | undefined): TurnItem {
   if (!old) return item;
   const keys = Object.keys(item) as (keyof TurnItem)[];
-  return keys.every((key) => (key === "summary" ? sameSummary(item.summary, old.summary) : Object.is(item[key], old[key]))) ? old : item;
+  return keys.every((key) =>
+    key === "summary" ? sameSummary(item.summary, old.summary) : Object.is(item[key], old[key]),
+  )
+    ? old
+    : item;
 }
 
 function sameSummary(a: TurnSummary | null, b: TurnSummary | null): boolean {

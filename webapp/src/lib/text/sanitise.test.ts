@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { plainOutput, readable, readableLine, safeHref } from "./sanitise";
+import { hasEndlessWord, plainOutput, readable, readableLine, safeHref } from "./sanitise";
 
 describe("readable", () => {
   it("drops control bytes and keeps what a person writes", () => {
@@ -22,7 +22,11 @@ describe("readable", () => {
 
 describe("plainOutput", () => {
   it("drops colours, cursor moves, titles and links", () => {
-    expect(plainOutput("\u001b[1;31mred\u001b[0m \u001b]0;title\u0007x\u001b]8;;http://evil\u001b\\link\u001b]8;;\u001b\\ \u001b[2Ky\u001b(B")).toBe("red xlink y");
+    expect(
+      plainOutput(
+        "\u001b[1;31mred\u001b[0m \u001b]0;title\u0007x\u001b]8;;http://evil\u001b\\link\u001b]8;;\u001b\\ \u001b[2Ky\u001b(B",
+      ),
+    ).toBe("red xlink y");
   });
   it("keeps the last state of a progress line", () => {
     expect(plainOutput("10%\r50%\r100%\ndone\r\n")).toBe("100%\ndone\n");
@@ -33,10 +37,30 @@ describe("plainOutput", () => {
   });
 });
 
+describe("hasEndlessWord", () => {
+  it("knows a word that would hold layout up", () => {
+    expect(hasEndlessWord(`a ${"x".repeat(400)} b`)).toBe(true);
+    expect(hasEndlessWord("word ".repeat(10_000))).toBe(false);
+  });
+});
+
 describe("safeHref", () => {
-  it.each(["http://a.example/x", "https://a.example/", "mailto:a@b.example"])("allows %s", (href) => expect(safeHref(href)).toBe(href));
-  it.each(["javascript:alert(1)", "JaVaScRiPt:alert(1)", "\u0001javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://a/x", "//evil.example", "/v1/auth/sign-out", "#x", "", null, 7])(
-    "refuses %s",
-    (href) => expect(safeHref(href)).toBeNull(),
+  it.each(["http://a.example/x", "https://a.example/", "mailto:a@b.example"])("allows %s", (href) =>
+    expect(safeHref(href)).toBe(href),
   );
+  it.each([
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "\u0001javascript:alert(1)",
+    "data:text/html,x",
+    "vbscript:x",
+    "file:///etc/passwd",
+    "blob:https://a/x",
+    "//evil.example",
+    "/v1/auth/sign-out",
+    "#x",
+    "",
+    null,
+    7,
+  ])("refuses %s", (href) => expect(safeHref(href)).toBeNull());
 });

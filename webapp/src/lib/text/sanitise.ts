@@ -10,7 +10,12 @@ const INVISIBLE = /[\u{e0000}-\u{e007f}\u2060-\u2064\u206a-\u206f\u180e\u3164\uf
 
 /** Text that is safe to read: without control characters, overrides of direction and invisible ones. */
 export function readable(text: string): string {
-  return text.replace(/\r\n?|\u2028|\u2029/g, "\n").replace(CONTROLS, "").replace(BIDI, "").replace(INVISIBLE, "").toWellFormed();
+  return text
+    .replace(/\r\n?|\u2028|\u2029/g, "\n")
+    .replace(CONTROLS, "")
+    .replace(BIDI, "")
+    .replace(INVISIBLE, "")
+    .toWellFormed();
 }
 
 /** The same for one line: a name, a title, a path. */
@@ -19,7 +24,8 @@ export function readableLine(text: string): string {
 }
 
 // Sequences of terminals: OSC, DCS and their kin up to their end, CSI, and the two-character ones.
-const ANSI = /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|\u001b[ -/]*[0-~]/g;
+const ANSI =
+  /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|\u001b[ -/]*[0-~]/g;
 
 /** What a tool wrote, as a terminal would have left it: without sequences, and progress lines by their last state. */
 export function plainOutput(text: string): string {
@@ -30,6 +36,14 @@ export function plainOutput(text: string): string {
 function lastOverwrite(line: string): string {
   if (!line.includes("\r")) return line;
   return line.split("\r").findLast((state) => state !== "") ?? "";
+}
+
+/**
+ * Whether the text has a word so long that it has to be broken over many lines. With kerning on, laying out such
+ * a word takes time that grows with the square of its length; 20,000 letters hold a page up for seconds.
+ */
+export function hasEndlessWord(text: string): boolean {
+  return /\S{400}/.test(text);
 }
 
 const SCHEMES = new Set(["http:", "https:", "mailto:"]);

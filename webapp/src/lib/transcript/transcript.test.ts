@@ -50,7 +50,10 @@ describe("what only the page needs", () => {
   });
 
   it("keeps the identity of parts that did not change, on which memoised rendering rests", () => {
-    const first = applyChunks(EMPTY_TRANSCRIPT, [text(0, "a"), { turn, seq: 1, op: "append", part: "q", kind: "text", delta: "x" }]);
+    const first = applyChunks(EMPTY_TRANSCRIPT, [
+      text(0, "a"),
+      { turn, seq: 1, op: "append", part: "q", kind: "text", delta: "x" },
+    ]);
     const second = applyChunks(first, [{ turn, seq: 2, op: "append", part: "q", kind: "text", delta: "y" }]);
     expect(second.parts[0]).toBe(first.parts[0]);
     expect(second.parts[1]).not.toBe(first.parts[1]);

@@ -19,9 +19,15 @@ export type Applied = { kind: "yes" } | { kind: "duplicate" } | { kind: "gap"; e
 export function applyChunk(transcript: Transcript, chunk: Chunk): { transcript: Transcript; applied: Applied } {
   if (chunk.seq < transcript.nextSeq) return { transcript, applied: { kind: "duplicate" } };
   if (chunk.seq > transcript.nextSeq) {
-    return { transcript: transcript.gap ? transcript : { ...transcript, gap: true }, applied: { kind: "gap", expected: transcript.nextSeq } };
+    return {
+      transcript: transcript.gap ? transcript : { ...transcript, gap: true },
+      applied: { kind: "gap", expected: transcript.nextSeq },
+    };
   }
-  return { transcript: { ...transcript, ...applyOp(transcript, chunk), nextSeq: chunk.seq + 1, gap: false }, applied: { kind: "yes" } };
+  return {
+    transcript: { ...transcript, ...applyOp(transcript, chunk), nextSeq: chunk.seq + 1, gap: false },
+    applied: { kind: "yes" },
+  };
 }
 
 /** Applies chunks of one turn in their order; those that came before change nothing. */

@@ -11,7 +11,9 @@ export const NO_CHOICE: Choice = { labels: [], own: "" };
 /** Chooses an option or takes it back; where only one may be chosen it takes the place of what was there. */
 export function toggled(choice: Choice, label: string, multiple: boolean): Choice {
   if (!multiple) return { labels: [label], own: "" };
-  const labels = choice.labels.includes(label) ? choice.labels.filter((other) => other !== label) : [...choice.labels, label];
+  const labels = choice.labels.includes(label)
+    ? choice.labels.filter((other) => other !== label)
+    : [...choice.labels, label];
   return { ...choice, labels };
 }
 

@@ -25,14 +25,25 @@ export function QuestionAsk({ ask, body }: { ask: Ask; body: QuestionBody }) {
   return (
     <form className="flex flex-col gap-4 p-3" onSubmit={submit}>
       {body.questions.map((question, index) => (
-        <QuestionField key={index} question={question} choice={choices[index] ?? NO_CHOICE} onChange={(choice) => setChoices((before) => before.with(index, choice))} />
+        <QuestionField
+          key={index}
+          question={question}
+          choice={choices[index] ?? NO_CHOICE}
+          onChange={(choice) => setChoices((before) => before.with(index, choice))}
+        />
       ))}
       {error && <ErrorNote>{error.message}</ErrorNote>}
-      <div className="flex flex-wrap gap-2">
+      <div className="sticky bottom-0 -mx-3 -mb-3 flex flex-wrap gap-2 border-t bg-card px-3 py-2.5">
         <Button type="submit" size="sm" disabled={busy || !answers} data-testid="ask-answer">
           Answer
         </Button>
-        <Button size="sm" variant="ghost" disabled={busy} onClick={() => void answer({ kind: "reject" })} data-testid="ask-decline">
+        <Button
+          size="sm"
+          variant="ghost"
+          disabled={busy}
+          onClick={() => void answer({ kind: "reject" })}
+          data-testid="ask-decline"
+        >
           Decline to answer
         </Button>
       </div>
@@ -40,14 +51,26 @@ export function QuestionAsk({ ask, body }: { ask: Ask; body: QuestionBody }) {
   );
 }
 
-function QuestionField({ question, choice, onChange }: { question: Question; choice: Choice; onChange: (choice: Choice) => void }) {
+function QuestionField({
+  question,
+  choice,
+  onChange,
+}: {
+  question: Question;
+  choice: Choice;
+  onChange: (choice: Choice) => void;
+}) {
   const name = useId();
   return (
     <fieldset className="flex min-w-0 flex-col gap-2" data-testid="ask-question">
       <legend className="mb-2 text-sm font-medium">
-        {question.header !== "" && <span className="mr-2 text-xs font-normal text-muted-foreground">{readableLine(question.header)}</span>}
+        {question.header !== "" && (
+          <span className="mr-2 text-xs font-normal text-muted-foreground">{readableLine(question.header)}</span>
+        )}
         {readable(question.question)}
-        {question.multiple && <span className="ml-2 text-xs font-normal text-muted-foreground">several may be chosen</span>}
+        {question.multiple && (
+          <span className="ml-2 text-xs font-normal text-muted-foreground">several may be chosen</span>
+        )}
       </legend>
       <div className="flex flex-col gap-1.5">
         {question.options.map((option) => {
@@ -70,7 +93,9 @@ function QuestionField({ question, choice, onChange }: { question: Question; cho
               />
               <span className="min-w-0">
                 <span className="block text-sm">{readableLine(option.label)}</span>
-                {option.description !== "" && <span className="block text-xs text-muted-foreground">{readable(option.description)}</span>}
+                {option.description !== "" && (
+                  <span className="block text-xs text-muted-foreground">{readable(option.description)}</span>
+                )}
               </span>
             </label>
           );
@@ -78,7 +103,13 @@ function QuestionField({ question, choice, onChange }: { question: Question; cho
         {question.custom && (
           <Input
             value={choice.own}
-            onChange={(event) => onChange(question.multiple || event.target.value === "" ? { ...choice, own: event.target.value } : { labels: [], own: event.target.value })}
+            onChange={(event) =>
+              onChange(
+                question.multiple || event.target.value === ""
+                  ? { ...choice, own: event.target.value }
+                  : { labels: [], own: event.target.value },
+              )
+            }
             placeholder={question.options.length > 0 ? "Something else: in your own words" : "Your answer"}
             aria-label="An answer in your own words"
             data-testid="ask-custom"

@@ -10,7 +10,15 @@ import { cn } from "@/lib/utils";
 import { useHighlighted, type HighlightNode } from "./highlight";
 
 /** Code with its language, to copy and to wrap; coloured once it is complete. */
-export const CodeBlock = memo(function CodeBlock({ code, language, live = false }: { code: string; language: string | null; live?: boolean }) {
+export const CodeBlock = memo(function CodeBlock({
+  code,
+  language,
+  live = false,
+}: {
+  code: string;
+  language: string | null;
+  live?: boolean;
+}) {
   const [wrap, setWrap] = useState(false);
   const highlighted = useHighlighted(code, language, !live);
   return (
@@ -18,13 +26,28 @@ export const CodeBlock = memo(function CodeBlock({ code, language, live = false 
       <figcaption className="flex h-7 items-center justify-between border-b pr-1 pl-3 text-2xs text-muted-foreground">
         <span className="truncate font-mono">{language ?? "text"}</span>
         <span className="flex items-center opacity-60 transition-opacity group-hover/code:opacity-100 focus-within:opacity-100">
-          <Button variant="ghost" size="icon-sm" className={cn("size-6", wrap && "text-foreground")} aria-pressed={wrap} aria-label="Wrap long lines" title="Wrap long lines" onClick={() => setWrap(!wrap)}>
+          <Button
+            variant="ghost"
+            size="icon-sm"
+            className={cn("size-6", wrap && "text-foreground")}
+            aria-pressed={wrap}
+            aria-label="Wrap long lines"
+            title="Wrap long lines"
+            onClick={() => setWrap(!wrap)}
+          >
             <WrapTextIcon />
           </Button>
           <CopyButton text={code} label="Copy code" className="size-6" />
         </span>
       </figcaption>
-      <pre className={cn("overflow-x-auto px-3 py-2.5 font-mono text-xs leading-5 scroll-thin", wrap && "break-all whitespace-pre-wrap")} tabIndex={0} dir="ltr">
+      <pre
+        className={cn(
+          "overflow-x-auto px-3 py-2.5 font-mono text-xs leading-5 scroll-thin",
+          wrap && "break-all whitespace-pre-wrap",
+        )}
+        tabIndex={0}
+        dir="ltr"
+      >
         <code>{highlighted ? highlighted.map(toReact) : code}</code>
       </pre>
     </figure>

@@ -15,7 +15,9 @@ export function FencedCode({ node }: ComponentProps<"pre"> & ExtraProps) {
 }
 
 function textOf(node: Hast | undefined): string {
-  return (node?.children ?? []).map((child) => (child.type === "text" ? child.value : child.type === "element" ? textOf(child) : "")).join("");
+  return (node?.children ?? [])
+    .map((child) => (child.type === "text" ? child.value : child.type === "element" ? textOf(child) : ""))
+    .join("");
 }
 
 function languageOf(node: Hast | undefined): string | null {

@@ -33,7 +33,13 @@ export function Fold({ summary, openByDefault = false, testId, state, className,
         className="group/fold flex min-h-8 w-full min-w-0 items-center gap-2 rounded-[inherit] px-2.5 py-1 text-left text-xs outline-none focus-visible:ring-[3px] focus-visible:ring-ring/50 enabled:hover:bg-accent/50"
       >
         <span className="flex min-w-0 flex-1 items-center gap-2">{summary}</span>
-        <ChevronRightIcon className={cn("size-3.5 shrink-0 text-muted-foreground transition-transform", open && "rotate-90", empty && "invisible")} />
+        <ChevronRightIcon
+          className={cn(
+            "size-3.5 shrink-0 text-muted-foreground transition-transform",
+            open && "rotate-90",
+            empty && "invisible",
+          )}
+        />
       </button>
       {open && <div id={id}>{children}</div>}
     </div>

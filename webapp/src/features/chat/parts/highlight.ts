@@ -3,7 +3,8 @@ import { useEffect, useState } from "react";
 /** Longer code stays plain: colouring it would hold the page up. */
 const MAX_CHARS = 20_000;
 
-export type HighlightNode = { type: "text"; value: string } | { type: "element"; className: string; children: HighlightNode[] };
+export type HighlightNode =
+  { type: "text"; value: string } | { type: "element"; className: string; children: HighlightNode[] };
 
 type Highlighter = (code: string, language: string) => HighlightNode[] | null;
 

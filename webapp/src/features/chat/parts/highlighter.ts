@@ -18,6 +18,12 @@ function nodesOf(children: Children): HighlightNode[] {
     if (child.type === "text") return [{ type: "text", value: child.value }];
     if (child.type !== "element") return [];
     const classes = child.properties.className;
-    return [{ type: "element", className: Array.isArray(classes) ? classes.join(" ") : "", children: nodesOf(child.children) }];
+    return [
+      {
+        type: "element",
+        className: Array.isArray(classes) ? classes.join(" ") : "",
+        children: nodesOf(child.children),
+      },
+    ];
   });
 }

@@ -5,7 +5,7 @@ import { memo, type ComponentProps } from "react";
 import rehypeSanitize, { defaultSchema } from "rehype-sanitize";
 import { Streamdown, type Components, type ExtraProps } from "streamdown";
 
-import { readable, readableLine, safeHref } from "@/lib/text/sanitise";
+import { hasEndlessWord, readable, readableLine, safeHref } from "@/lib/text/sanitise";
 import { cn } from "@/lib/utils";
 
 import { FencedCode } from "./fenced-code";
@@ -15,7 +15,15 @@ import { FencedCode } from "./fenced-code";
  * plugin in the list), links open only http, https and mailto, images load only when a person asks, and nothing
  * is executed: no diagrams, no formulas.
  */
-export const Markdown = memo(function Markdown({ text, streaming = false, className }: { text: string; streaming?: boolean; className?: string }) {
+export const Markdown = memo(function Markdown({
+  text,
+  streaming = false,
+  className,
+}: {
+  text: string;
+  streaming?: boolean;
+  className?: string;
+}) {
   return (
     <Streamdown
       mode={streaming ? "streaming" : "static"}
@@ -25,7 +33,7 @@ export const Markdown = memo(function Markdown({ text, streaming = false, classN
       linkSafety={NO_LINK_MODAL}
       rehypePlugins={REHYPE_PLUGINS}
       components={COMPONENTS}
-      className={cn("markdown", streaming && "markdown-streaming", className)}
+      className={cn("markdown", streaming && "markdown-streaming", hasEndlessWord(text) && "no-kerning", className)}
     >
       {readable(text)}
     </Streamdown>
@@ -78,7 +86,30 @@ function Table({ children }: ComponentProps<"table"> & ExtraProps) {
 }
 
 // Plain tags, styled by markdown.css: the library's own components bring controls and classes that are not wanted.
-const PLAIN = ["blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "section", "strong", "sub", "sup", "tbody", "td", "th", "thead", "tr", "ul", "code"] as const;
+const PLAIN = [
+  "blockquote",
+  "h1",
+  "h2",
+  "h3",
+  "h4",
+  "h5",
+  "h6",
+  "hr",
+  "li",
+  "ol",
+  "p",
+  "section",
+  "strong",
+  "sub",
+  "sup",
+  "tbody",
+  "td",
+  "th",
+  "thead",
+  "tr",
+  "ul",
+  "code",
+] as const;
 
 const COMPONENTS: Components = {
   ...Object.fromEntries(PLAIN.map((tag) => [tag, tag])),

@@ -11,7 +11,15 @@ import { ReasoningPart } from "./reasoning-part";
 import { ToolPart } from "./tool-part";
 
 /** One piece of an answer. `growing`: text may still be added to it. */
-export const PartView = memo(function PartView({ part, live, growing }: { part: Part; live: boolean; growing: boolean }) {
+export const PartView = memo(function PartView({
+  part,
+  live,
+  growing,
+}: {
+  part: Part;
+  live: boolean;
+  growing: boolean;
+}) {
   switch (part.kind) {
     case "text":
       return part.text === "" ? null : (
@@ -31,6 +39,10 @@ export const PartView = memo(function PartView({ part, live, growing }: { part: 
         </p>
       );
     case "unknown":
-      return <p className="px-2.5 text-xs text-muted-foreground">A part of the answer that this page does not know. Reload the page to get its newest version.</p>;
+      return (
+        <p className="px-2.5 text-xs text-muted-foreground">
+          A part of the answer that this page does not know. Reload the page to get its newest version.
+        </p>
+      );
   }
 });

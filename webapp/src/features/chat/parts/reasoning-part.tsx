@@ -31,5 +31,11 @@ export const ReasoningPart = memo(function ReasoningPart({ text, live }: { text:
 });
 
 function firstLine(text: string): string {
-  return text.replace(/[*_`#>]/g, "").trim().split("\n", 1)[0]?.slice(0, 120) ?? "";
+  return (
+    text
+      .replace(/[*_`#>]/g, "")
+      .trim()
+      .split("\n", 1)[0]
+      ?.slice(0, 120) ?? ""
+  );
 }

@@ -1,15 +1,32 @@
 "use client";
 
-import { BotIcon, CircleAlertIcon, CircleCheckIcon, CircleDashedIcon, CircleHelpIcon, FilePenIcon, FileTextIcon, GlobeIcon, ListTodoIcon, LoaderCircleIcon, SearchIcon, TerminalIcon, WrenchIcon } from "lucide-react";
+import {
+  BotIcon,
+  CircleAlertIcon,
+  CircleCheckIcon,
+  CircleDashedIcon,
+  CircleHelpIcon,
+  FilePenIcon,
+  FileTextIcon,
+  GlobeIcon,
+  ListTodoIcon,
+  LoaderCircleIcon,
+  MessageCircleQuestionIcon,
+  SearchIcon,
+  TerminalIcon,
+  WrenchIcon,
+} from "lucide-react";
 import { memo, useState, type ComponentType } from "react";
 
 import { CopyButton } from "@/components/copy-button";
 import type { Part, ToolState } from "@/lib/backend/wire.gen";
+import { fromDirectory } from "@/lib/text/paths";
 import { plainOutput, readable, readableLine } from "@/lib/text/sanitise";
 import { duration, elapsed } from "@/lib/text/time";
 import { useNow } from "@/lib/use-now";
 import { cn } from "@/lib/utils";
 
+import { useDirectory } from "../chat-context";
 import { DiffView } from "./diff-view";
 import { Fold } from "./fold";
 import { inputOf } from "./tool-input";
@@ -24,7 +41,7 @@ export const ToolPart = memo(function ToolPart({ part, live }: { part: ToolPartD
   // A turn that is over has no running tools, whatever their last chunk said.
   const state: ToolState = !live && (part.state === "running" || part.state === "pending") ? "unknown" : part.state;
   const input = inputOf(part.tool, part.input);
-  const title = readableLine(part.title ?? "") || input.headline;
+  const title = fromDirectory(readableLine(part.title ?? "") || readableLine(input.headline), useDirectory());
   const output = part.output ?? "";
   const empty = input.rows.length === 0 && input.diff === null && output === "" && part.error == null;
   return (
@@ -53,11 +70,16 @@ export const ToolPart = memo(function ToolPart({ part, live }: { part: ToolPartD
         ))}
         {output !== "" && <Output text={output} live={state === "running"} />}
         {part.error != null && (
-          <pre className="rounded-md bg-bad/8 px-2.5 py-2 font-mono text-xs break-words whitespace-pre-wrap text-bad" data-testid="tool-error">
+          <pre
+            className="rounded-md bg-bad/8 px-2.5 py-2 font-mono text-xs break-words whitespace-pre-wrap text-bad"
+            data-testid="tool-error"
+          >
             {plainOutput(part.error)}
           </pre>
         )}
-        {part.truncated && <p className="text-2xs text-muted-foreground">Some of it was left out because it was too long.</p>}
+        {part.truncated && (
+          <p className="text-2xs text-muted-foreground">Some of it was left out because it was too long.</p>
+        )}
       </div>
     </Fold>
   );
@@ -93,6 +115,7 @@ const ICONS: Record<string, ComponentType<{ className?: string }>> = {
   webfetch: GlobeIcon,
   websearch: GlobeIcon,
   task: BotIcon,
+  question: MessageCircleQuestionIcon,
   todowrite: ListTodoIcon,
   todoread: ListTodoIcon,
 };
@@ -120,10 +143,18 @@ function Block({ label, text, testId }: { label: string; text: string; testId: s
   return (
     <div className="group/block relative min-w-0">
       <div className="mb-1 text-2xs text-muted-foreground">{label}</div>
-      <pre className="max-h-72 overflow-auto rounded-md bg-code px-2.5 py-2 pr-8 font-mono text-xs leading-5 break-words whitespace-pre-wrap scroll-thin" data-testid={testId} tabIndex={0}>
+      <pre
+        className="max-h-72 overflow-auto rounded-md bg-code px-2.5 py-2 pr-8 font-mono text-xs leading-5 break-words whitespace-pre-wrap scroll-thin"
+        data-testid={testId}
+        tabIndex={0}
+      >
         {readable(text)}
       </pre>
-      <CopyButton text={text} label={`Copy ${label}`} className="absolute top-6 right-1 size-6 opacity-0 group-hover/block:opacity-100 focus-visible:opacity-100" />
+      <CopyButton
+        text={text}
+        label={`Copy ${label}`}
+        className="absolute top-6 right-1 size-6 opacity-0 group-hover/block:opacity-100 focus-visible:opacity-100"
+      />
     </div>
   );
 }
@@ -137,18 +168,35 @@ function Output({ text, live }: { text: string; live: boolean }) {
       <div className="mb-1 flex items-center gap-2 text-2xs text-muted-foreground">
         output
         {cut && (
-          <button type="button" className="underline underline-offset-2 outline-none hover:text-foreground focus-visible:ring-[3px] focus-visible:ring-ring/50" onClick={() => setAll(true)}>
+          <button
+            type="button"
+            className="underline underline-offset-2 outline-none hover:text-foreground focus-visible:ring-[3px] focus-visible:ring-ring/50"
+            onClick={() => setAll(true)}
+          >
             show the {(text.length - OUTPUT_SHOWN_CHARS).toLocaleString()} characters before
           </button>
         )}
       </div>
       {/* Turned around, the scroll position sticks to the end by itself while output grows. */}
-      <div className={cn("flex max-h-80 overflow-auto rounded-md bg-code scroll-thin", live ? "flex-col-reverse" : "flex-col")} tabIndex={0}>
-        <pre className="min-w-0 px-2.5 py-2 pr-8 font-mono text-xs leading-5 break-words whitespace-pre-wrap" data-testid="tool-output">
+      <div
+        className={cn(
+          "flex max-h-80 overflow-auto rounded-md bg-code scroll-thin",
+          live ? "flex-col-reverse" : "flex-col",
+        )}
+        tabIndex={0}
+      >
+        <pre
+          className="min-w-0 px-2.5 py-2 pr-8 font-mono text-xs leading-5 break-words whitespace-pre-wrap"
+          data-testid="tool-output"
+        >
           {shown}
         </pre>
       </div>
-      <CopyButton text={plainOutput(text)} label="Copy output" className="absolute top-6 right-1 size-6 opacity-0 group-hover/block:opacity-100 focus-visible:opacity-100" />
+      <CopyButton
+        text={plainOutput(text)}
+        label="Copy output"
+        className="absolute top-6 right-1 size-6 opacity-0 group-hover/block:opacity-100 focus-visible:opacity-100"
+      />
     </div>
   );
 }

@@ -1,4 +1,13 @@
-import { BackendError, type Args, type Backend, type CallName, type ConnectionState, type Me, type QueryName, type Reply } from "../backend";
+import {
+  BackendError,
+  type Args,
+  type Backend,
+  type CallName,
+  type ConnectionState,
+  type Me,
+  type QueryName,
+  type Reply,
+} from "../backend";
 import { Cell } from "../observable";
 import type { ErrorCode } from "../wire.gen";
 import { FakeAgent } from "./script";
@@ -14,7 +23,11 @@ export interface Fake extends Backend {
 }
 
 /** A backend in memory, for work on the page and for its tests. Never part of a production build. */
-export function fakeBackend({ pace = 1, seeded = true, signedIn = true }: { pace?: number; seeded?: boolean; signedIn?: boolean } = {}): Fake {
+export function fakeBackend({
+  pace = 1,
+  seeded = true,
+  signedIn = true,
+}: { pace?: number; seeded?: boolean; signedIn?: boolean } = {}): Fake {
   const world = new FakeWorld();
   if (seeded) seed(world);
   const agent = new FakeAgent(world, pace);
@@ -29,7 +42,11 @@ export function fakeBackend({ pace = 1, seeded = true, signedIn = true }: { pace
   };
   const rejected = (message: string) => Promise.reject(new BackendError("unauthenticated", message));
 
-  const call = async <Name extends CallName>(name: Name, args: Args<Name>, options?: { key?: string }): Promise<Reply<Name>> => {
+  const call = async <Name extends CallName>(
+    name: Name,
+    args: Args<Name>,
+    options?: { key?: string },
+  ): Promise<Reply<Name>> => {
     await new Promise((resolve) => setTimeout(resolve, 40 * pace));
     const key = options?.key;
     if (key !== undefined && done.has(key)) return done.get(key) as Reply<Name>;
@@ -44,8 +61,10 @@ export function fakeBackend({ pace = 1, seeded = true, signedIn = true }: { pace
     connection,
     auth: {
       me: () => Promise.resolve(me),
-      signInWithToken: (token) => token === "used" ? rejected("This link has been used. Start again to get a new one.") : signIn(),
-      signInWithPassword: (password) => password === "wrong" ? rejected("The password is wrong. Try again, or sign in by a link.") : signIn(),
+      signInWithToken: (token) =>
+        token === "used" ? rejected("This link has been used. Start again to get a new one.") : signIn(),
+      signInWithPassword: (password) =>
+        password === "wrong" ? rejected("The password is wrong. Try again, or sign in by a link.") : signIn(),
       setPassword: () => {
         if (me) me = { ...me, hasPassword: true };
         return Promise.resolve();
@@ -94,8 +113,10 @@ export function fakeBackend({ pace = 1, seeded = true, signedIn = true }: { pace
 type FakeFunctions = { [Name in CallName]: (args: Args<Name>) => Reply<Name> };
 
 function functionsOf(world: FakeWorld, agent: FakeAgent): FakeFunctions {
-  const machine = (id: string) => world.machines.find((other) => other.id === id) ?? refuse("not_found", "This machine does not exist.");
-  const worker = (id: string) => world.workers.find((other) => other.id === id) ?? refuse("not_found", "This worker does not exist.");
+  const machine = (id: string) =>
+    world.machines.find((other) => other.id === id) ?? refuse("not_found", "This machine does not exist.");
+  const worker = (id: string) =>
+    world.workers.find((other) => other.id === id) ?? refuse("not_found", "This worker does not exist.");
   const chat = (id: string) => world.chat(id) ?? refuse("not_found", "This chat session does not exist.");
   const turn = (id: string) => world.turn(id) ?? refuse("not_found", "This turn does not exist.");
   const issue = (machineId: string) => {
@@ -106,10 +127,20 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): FakeFunctions {
 
   return {
     "machine.list": () => ({ machines: world.machines.map((row) => world.counted(row)) }),
-    "machine.view": ({ machineId }) => world.machineView(machineId) ?? refuse("not_found", "This machine does not exist."),
+    "machine.view": ({ machineId }) =>
+      world.machineView(machineId) ?? refuse("not_found", "This machine does not exist."),
     "machine.create": ({ name }) => {
       const id = world.id("mch");
-      world.machines.push({ id, name, state: "created", presence: { state: "never" }, createdAt: Date.now(), workerCount: 0, openChatCount: 0, pendingAskCount: 0 });
+      world.machines.push({
+        id,
+        name,
+        state: "created",
+        presence: { state: "never" },
+        createdAt: Date.now(),
+        workerCount: 0,
+        openChatCount: 0,
+        pendingAskCount: 0,
+      });
       return issue(id);
     },
     "machine.reissueKey": ({ machineId }) => issue(machineId),
@@ -122,7 +153,15 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): FakeFunctions {
       return {};
     },
     "worker.register": ({ machineId, directory, name }) => {
-      const row = { id: world.id("wrk"), machineId, name: name || (directory.split("/").at(-1) ?? "") || "root", directory, state: "ready" as const, createdAt: Date.now(), openChatCount: 0 };
+      const row = {
+        id: world.id("wrk"),
+        machineId,
+        name: name || (directory.split("/").at(-1) ?? "") || "root",
+        directory,
+        state: "ready" as const,
+        createdAt: Date.now(),
+        openChatCount: 0,
+      };
       world.workers.push(row);
       return row;
     },
@@ -137,7 +176,19 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): FakeFunctions {
     "worker.chat.startSession": ({ workerId, title, model, agent: agentName }) => {
       const now = Date.now();
       const row = {
-        summary: { id: world.id("cht"), machineId: worker(workerId).machineId, workerId, title: title ?? "", state: "requested" as const, model, agent: agentName, queuedCount: 0, pendingAskCount: 0, createdAt: now, activeAt: now },
+        summary: {
+          id: world.id("cht"),
+          machineId: worker(workerId).machineId,
+          workerId,
+          title: title ?? "",
+          state: "requested" as const,
+          model,
+          agent: agentName,
+          queuedCount: 0,
+          pendingAskCount: 0,
+          createdAt: now,
+          activeAt: now,
+        },
         turns: [],
         asks: [],
       };
@@ -179,17 +230,24 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): FakeFunctions {
       return { turn: added.summary };
     },
     "worker.chat.answerAsk": ({ askId, answer }) => {
-      const ask = world.chats.flatMap(({ asks }) => asks).find(({ id }) => id === askId) ?? refuse("not_found", "This ask does not exist.");
+      const ask =
+        world.chats.flatMap(({ asks }) => asks).find(({ id }) => id === askId) ??
+        refuse("not_found", "This ask does not exist.");
       if (ask.state !== "pending") refuse("conflict", "Somebody has answered this already.");
       ask.state = "answered";
       ask.answer = answer;
       agent.answered(askId, answer);
       return {};
     },
-    "worker.chat.view": ({ chatSessionId }) => world.view(chatSessionId) ?? refuse("not_found", "This chat session does not exist."),
+    "worker.chat.view": ({ chatSessionId }) =>
+      world.view(chatSessionId) ?? refuse("not_found", "This chat session does not exist."),
     "worker.chat.transcript": ({ chatSessionId, beforeOrdinal, turnIds }) => {
       const all = chat(chatSessionId).turns;
-      if (turnIds) return { turns: all.filter(({ summary }) => turnIds.includes(summary.id)).map((row) => world.record(row)), hasEarlier: false };
+      if (turnIds)
+        return {
+          turns: all.filter(({ summary }) => turnIds.includes(summary.id)).map((row) => world.record(row)),
+          hasEarlier: false,
+        };
       const before = all.filter(({ summary }) => beforeOrdinal == null || summary.ordinal < beforeOrdinal);
       const page = before.slice(-TRANSCRIPT_PAGE);
       return { turns: page.map((row) => world.record(row)), hasEarlier: page.length < before.length };

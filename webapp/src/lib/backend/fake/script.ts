@@ -24,7 +24,8 @@ export class FakeAgent {
   /** Takes the next turn of a chat, if its machine is there and it is not busy. */
   async wake(chat: FakeChat): Promise<void> {
     const machine = this.#world.machines.find(({ id }) => id === chat.summary.machineId);
-    if (this.#busy.has(chat.summary.id) || machine?.presence.state !== "online" || chat.summary.state === "closed") return;
+    if (this.#busy.has(chat.summary.id) || machine?.presence.state !== "online" || chat.summary.state === "closed")
+      return;
     this.#busy.add(chat.summary.id);
     if (chat.summary.state === "requested" || chat.summary.state === "hibernated" || chat.summary.state === "failed") {
       await this.#stand(chat, "starting", 300);
@@ -57,8 +58,12 @@ export class FakeAgent {
       if (denied) break;
     }
     if (turn.summary.cancelRequested) this.#world.end(turn, "cancelled");
-    else if (/\bfail\b/.test(turn.message)) this.#world.end(turn, "failed", { reason: "The model's provider refused the request (HTTP 529, overloaded). Send it again in a moment." });
-    else if (/\binterrupt\b/.test(turn.message)) this.#world.end(turn, "interrupted", { reason: "The machine was restarted while it worked on this." });
+    else if (/\bfail\b/.test(turn.message))
+      this.#world.end(turn, "failed", {
+        reason: "The model's provider refused the request (HTTP 529, overloaded). Send it again in a moment.",
+      });
+    else if (/\binterrupt\b/.test(turn.message))
+      this.#world.end(turn, "interrupted", { reason: "The machine was restarted while it worked on this." });
     else this.#world.end(turn, "completed");
     chat.summary.activeAt = Date.now();
     this.#world.changed();
@@ -86,7 +91,15 @@ export class FakeAgent {
   #ask(chat: FakeChat, turn: FakeTurn, body: AskBody): Promise<AskAnswer> {
     const id = this.#world.id("ask");
     const now = Date.now();
-    chat.asks.push({ id, chatSessionId: chat.summary.id, turnId: turn.summary.id, body, state: "pending", createdAt: now, deadline: now + ASK_LIFE_MS });
+    chat.asks.push({
+      id,
+      chatSessionId: chat.summary.id,
+      turnId: turn.summary.id,
+      body,
+      state: "pending",
+      createdAt: now,
+      deadline: now + ASK_LIFE_MS,
+    });
     this.#world.changed();
     return new Promise((resolve) => this.#answers.set(id, resolve));
   }
@@ -104,31 +117,79 @@ function isClosed(chat: FakeChat): boolean {
   return chat.summary.state === "closed";
 }
 
-type Step = { to: string; text: string; kind?: "reasoning" | "tool_output" } | { part: Part; after?: number } | { ask: AskBody };
+type Step =
+  { to: string; text: string; kind?: "reasoning" | "tool_output" } | { part: Part; after?: number } | { ask: AskBody };
 
 const COMMAND = '{"command":"cargo test -p transport reconnect","description":"Run the reconnect tests"}';
 
 function stepsOf(message: string): Step[] {
   const steps: Step[] = [
-    { to: "r1", kind: "reasoning", text: "The person wants the flaky reconnect test fixed. It races a timer against the socket, so I should look at how the backoff is driven first.\n\nIf the clock is injected, the fix is to advance it instead of sleeping." },
+    {
+      to: "r1",
+      kind: "reasoning",
+      text: "The person wants the flaky reconnect test fixed. It races a timer against the socket, so I should look at how the backoff is driven first.\n\nIf the clock is injected, the fix is to advance it instead of sleeping.",
+    },
     { to: "p1", text: "I'll look at the test first, then run it.\n" },
-    { part: tool("t0", "read", "completed", { input: '{"filePath":"crates/transport/tests/reconnect.rs"}', title: "crates/transport/tests/reconnect.rs", output: "use transport::fake::FakeClock;\n\n#[tokio::test]\nasync fn reconnects_with_backoff() {\n    let clock = FakeClock::new();\n    …\n}" }) },
+    {
+      part: tool("t0", "read", "completed", {
+        input: '{"filePath":"crates/transport/tests/reconnect.rs"}',
+        title: "crates/transport/tests/reconnect.rs",
+        output:
+          "use transport::fake::FakeClock;\n\n#[tokio::test]\nasync fn reconnects_with_backoff() {\n    let clock = FakeClock::new();\n    …\n}",
+      }),
+    },
   ];
-  if (/\bask\b/.test(message)) steps.push({ ask: { kind: "permission", permission: "bash", patterns: ["cargo test -p transport reconnect"], detail: COMMAND, always: ["cargo test *"] } });
+  if (/\bask\b/.test(message))
+    steps.push({
+      ask: {
+        kind: "permission",
+        permission: "bash",
+        patterns: ["cargo test -p transport reconnect"],
+        detail: COMMAND,
+        always: ["cargo test *"],
+      },
+    });
   if (/\bquestion\b/.test(message)) steps.push({ ask: QUESTION });
   steps.push(
     { part: tool("t1", "bash", "running", { input: COMMAND, title: "Run the reconnect tests" }) },
-    { to: "t1", kind: "tool_output", text: "   \u001b[1;32mCompiling\u001b[0m transport v0.1.0\n    \u001b[1;32mFinished\u001b[0m `test` profile in 3.41s\n     Running tests/reconnect.rs\n\nrunning 3 tests\ntest gives_up_after_the_last_try ... ok\ntest reconnects_with_backoff ... ok\ntest resumes_from_the_last_offset ... ok\n\ntest result: \u001b[32mok\u001b[0m. 3 passed; 0 failed; finished in 0.02s\n" },
+    {
+      to: "t1",
+      kind: "tool_output",
+      text: "   \u001b[1;32mCompiling\u001b[0m transport v0.1.0\n    \u001b[1;32mFinished\u001b[0m `test` profile in 3.41s\n     Running tests/reconnect.rs\n\nrunning 3 tests\ntest gives_up_after_the_last_try ... ok\ntest reconnects_with_backoff ... ok\ntest resumes_from_the_last_offset ... ok\n\ntest result: \u001b[32mok\u001b[0m. 3 passed; 0 failed; finished in 0.02s\n",
+    },
     { part: tool("t1", "bash", "completed", { input: COMMAND, title: "Run the reconnect tests" }), after: 200 },
-    { part: tool("t2", "edit", "completed", { input: JSON.stringify({ filePath: "crates/transport/tests/reconnect.rs", oldString: "tokio::time::sleep(Duration::from_millis(250)).await;", newString: "clock.advance(BACKOFF_FIRST);" }), title: "crates/transport/tests/reconnect.rs" }) },
+    {
+      part: tool("t2", "edit", "completed", {
+        input: JSON.stringify({
+          filePath: "crates/transport/tests/reconnect.rs",
+          oldString: "tokio::time::sleep(Duration::from_millis(250)).await;",
+          newString: "clock.advance(BACKOFF_FIRST);",
+        }),
+        title: "crates/transport/tests/reconnect.rs",
+      }),
+    },
     { to: "p2", text: ANSWER },
   );
   return steps;
 }
 
-function tool(id: string, name: string, state: "running" | "completed" | "failed", rest: { input: string; title: string; output?: string; error?: string }): Part {
+function tool(
+  id: string,
+  name: string,
+  state: "running" | "completed" | "failed",
+  rest: { input: string; title: string; output?: string; error?: string },
+): Part {
   const now = Date.now();
-  return { id, kind: "tool", tool: name, state, truncated: false, startedAt: now - 2_300, ...(state === "running" ? {} : { endedAt: now }), ...rest };
+  return {
+    id,
+    kind: "tool",
+    tool: name,
+    state,
+    truncated: false,
+    startedAt: now - 2_300,
+    ...(state === "running" ? {} : { endedAt: now }),
+    ...rest,
+  };
 }
 
 const QUESTION: AskBody = {

@@ -1,4 +1,17 @@
-import type { Ask, ChatSummary, ChatView, Chunk, FullMessage, MachineSummary, MachineView, Part, TurnRecord, TurnState, TurnSummary, WorkerSummary } from "../wire.gen";
+import type {
+  Ask,
+  ChatSummary,
+  ChatView,
+  Chunk,
+  FullMessage,
+  MachineSummary,
+  MachineView,
+  Part,
+  TurnRecord,
+  TurnState,
+  TurnSummary,
+  WorkerSummary,
+} from "../wire.gen";
 import { textHash } from "../../transcript/hash";
 import { applyChunks, EMPTY_TRANSCRIPT } from "../../transcript/transcript";
 
@@ -62,7 +75,13 @@ export class FakeWorld {
   }
 
   addTurn(chat: FakeChat, message: string, now = Date.now()): FakeTurn {
-    const summary: TurnSummary = { id: this.id("trn"), ordinal: chat.turns.length + 1, state: "queued", cancelRequested: false, createdAt: now };
+    const summary: TurnSummary = {
+      id: this.id("trn"),
+      ordinal: chat.turns.length + 1,
+      state: "queued",
+      cancelRequested: false,
+      createdAt: now,
+    };
     const turn: FakeTurn = { summary, message, answer: null, chunks: [] };
     chat.turns.push(turn);
     chat.summary.title ||= message.slice(0, 60);
@@ -79,7 +98,12 @@ export class FakeWorld {
     const parts = extra.parts ?? [...applyChunks(EMPTY_TRANSCRIPT, turn.chunks).parts];
     const hash = textHash(parts);
     this.write(turn, { op: "seal", outcome: state, hash });
-    turn.answer = { parts, hash, usage: { inputTokens: 8_412, outputTokens: 633, costMicroUsd: 21_400 }, model: "anthropic/claude-sonnet-5" };
+    turn.answer = {
+      parts,
+      hash,
+      usage: { inputTokens: 8_412, outputTokens: 633, costMicroUsd: 21_400 },
+      model: "anthropic/claude-sonnet-5",
+    };
     turn.summary = { ...turn.summary, state, hash, endedAt: extra.now ?? Date.now(), reason: extra.reason ?? null };
   }
 
@@ -102,7 +126,14 @@ export class FakeWorld {
     if (!machine) return null;
     return {
       machine: this.counted(machine),
-      workers: this.workers.filter((worker) => worker.machineId === id).map((worker) => ({ ...worker, openChatCount: this.chats.filter(({ summary }) => summary.workerId === worker.id && summary.state !== "closed").length })),
+      workers: this.workers
+        .filter((worker) => worker.machineId === id)
+        .map((worker) => ({
+          ...worker,
+          openChatCount: this.chats.filter(
+            ({ summary }) => summary.workerId === worker.id && summary.state !== "closed",
+          ).length,
+        })),
       chats: this.chats
         .filter(({ summary }) => summary.machineId === id)
         .map((chat) => this.summary(chat))
@@ -116,7 +147,10 @@ export class FakeWorld {
       ...machine,
       workerCount: this.workers.filter(({ machineId }) => machineId === machine.id).length,
       openChatCount: chats.filter(({ summary }) => summary.state !== "closed").length,
-      pendingAskCount: chats.reduce((count, chat) => count + chat.asks.filter(({ state }) => state === "pending").length, 0),
+      pendingAskCount: chats.reduce(
+        (count, chat) => count + chat.asks.filter(({ state }) => state === "pending").length,
+        0,
+      ),
     };
   }
 
