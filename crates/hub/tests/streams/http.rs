@@ -1,5 +1,7 @@
 //! Requests and their answers; what the conformance suite covers is left to it.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{Method, StatusCode},
@@ -255,10 +257,13 @@ async fn what_is_left_out_says_so() {
 fn any_appends_read_back_from_any_offset_by_any_pages() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let _entered = runtime.enter();
-    let hub = Hub::with_limits(StreamLimits {
+    // Settled as often as can be, so that reads meet every mix of log and chunks.
+    let limits = StreamLimits {
         read_bytes: 20,
+        sweep_every: Duration::from_millis(1),
         ..StreamLimits::default()
-    });
+    };
+    let hub = Hub::with_limits(limits);
     let appends = prop::collection::vec(prop::collection::vec(any::<u8>(), 1..30), 1..20);
     let case = std::cell::Cell::new(0);
     TestRunner::new(ProptestConfig::with_cases(40))
@@ -299,4 +304,86 @@ async fn read_back(hub: &Hub, path: &str, appends: &[Vec<u8>]) {
         }
         assert_eq!(read, all[position..]);
     }
+}
+
+#[tokio::test]
+async fn offsets_stay_what_they_were_when_the_log_is_settled() {
+    let limits = StreamLimits {
+        sweep_every: Duration::from_millis(1),
+        ..StreamLimits::default()
+    };
+    let hub = Hub::with_limits(limits);
+    hub.create("log", "application/json").await;
+    let mut offsets = Vec::new();
+    for batch in ["[1,22]", r#""a,b""#, r#"{"c":[3,4]}"#, "5"] {
+        offsets.push(next_offset(
+            &hub.append("log", "application/json", batch).await,
+        ));
+    }
+    while hub
+        .streams
+        .store()
+        .read(|connection| {
+            connection.query_row("SELECT count(*) FROM stream_log", [], |row| {
+                row.get::<_, i64>(0)
+            })
+        })
+        .await
+        .expect("reads")
+        .expect("counts")
+        > 0
+    {
+        tokio::task::yield_now().await;
+    }
+    hub.append("log", "application/json", "6").await;
+    let after = [
+        r#"["a,b",{"c":[3,4]},5,6]"#,
+        r#"[{"c":[3,4]},5,6]"#,
+        "[5,6]",
+        "[6]",
+    ];
+    for (offset, after) in offsets.iter().zip(after) {
+        assert_eq!(
+            text(hub.read("log", &format!("offset={offset}")).await).await,
+            after
+        );
+    }
+    // Between two messages of one append is as good; within a message is not.
+    let (stream, _) = offsets[0].split_once('_').expect("two parts");
+    let at = async |position: u32| {
+        hub.read("log", &format!("offset={stream}_{position:016}"))
+            .await
+    };
+    assert_eq!(text(at(2).await).await, r#"[22,"a,b",{"c":[3,4]},5,6]"#);
+    for within in [1, 3, 7, 8, 9, 17, 26] {
+        assert_eq!(
+            at(within).await.status(),
+            StatusCode::BAD_REQUEST,
+            "{within}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_long_log_is_settled_while_it_grows() {
+    let hub = Hub::start();
+    hub.create("log", "text/plain").await;
+    let mut expected = String::new();
+    for number in 0..1_500 {
+        let line = format!("{number}\n");
+        expected.push_str(&line);
+        hub.append("log", "text/plain", line).await;
+    }
+    assert_eq!(hub.text("log").await, expected);
+    let settled = hub.streams.store().read(|connection| {
+        connection.query_row(
+            "SELECT settled > 0 AND settled < tail FROM stream",
+            [],
+            |row| row.get::<_, bool>(0),
+        )
+    });
+    assert!(
+        settled.await.expect("reads").expect("is there"),
+        "some in chunks, some in the log"
+    );
 }
