@@ -32,7 +32,11 @@ use protocol::{
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-pub use self::{auth::PrepareError, guard::InvalidPublicUrl, page::{PageSource, has_page}};
+pub use self::{
+    auth::PrepareError,
+    guard::InvalidPublicUrl,
+    page::{PageSource, has_page},
+};
 pub(crate) use self::{
     auth::{LinkLife, link_url, local_token_path, new_link, prepare},
     core::{Core, entropy},

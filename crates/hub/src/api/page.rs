@@ -46,6 +46,7 @@ pub fn has_page() -> bool {
 const IMMUTABLE_PREFIX: &str = "_next/static/";
 /// Written by the page's build: the hashes of its inline scripts.
 const CSP_FILE: &str = "csp.json";
+const HTML: &str = "text/html; charset=utf-8";
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Orchestrator</title>\
 <h1>The page has not been built</h1>\
 <p>The backend runs, but there is no page in this build. Build it with <code>npm ci &amp;&amp; npm run build</code> \
@@ -62,19 +63,24 @@ impl Page {
         Self { source }
     }
 
-    async fn read(&self, name: &str) -> Option<Cow<'static, [u8]>> {
+    async fn read(&self, name: &str) -> Option<File> {
         match &self.source {
-            PageSource::Embedded => Built::get(name).map(|file| file.data),
+            PageSource::Embedded => Built::get(name).map(|file| File {
+                name: name.to_owned(),
+                hash: file.metadata.sha256_hash(),
+                data: file.data,
+            }),
             PageSource::Directory(directory) => {
                 let path = directory.join(name);
                 let inside = inside(directory, &path).await?;
-                tokio::fs::read(inside).await.ok().map(Cow::Owned)
+                let data = tokio::fs::read(inside).await.ok()?;
+                Some(File::new(name, Cow::Owned(data)))
             }
         }
     }
 
-    /// The file for a path, as Next's static export lays them out, and whether it is there.
-    async fn file_for(&self, path: &str) -> Option<(String, Cow<'static, [u8]>)> {
+    /// The file for a path, as Next's static export lays them out.
+    async fn file_for(&self, path: &str) -> Option<File> {
         let names = if path.is_empty() {
             vec!["index.html".to_owned()]
         } else {
@@ -85,11 +91,43 @@ impl Page {
             ]
         };
         for name in names {
-            if let Some(data) = self.read(&name).await {
-                return Some((name, data));
+            if let Some(file) = self.read(&name).await {
+                return Some(file);
             }
         }
         None
+    }
+
+    async fn answer(&self, headers: &HeaderMap, file: File, status: StatusCode) -> Response {
+        let etag = format!("\"{}\"", protocol::secret::hex(&file.hash[..16]));
+        let is_known = status == StatusCode::OK && has_copy(headers, &etag);
+        let is_immutable = status == StatusCode::OK && file.name.starts_with(IMMUTABLE_PREFIX);
+        let content_type = content_type(&file.name);
+        let mut response = Response::new(Body::empty());
+        let out = response.headers_mut();
+        if content_type == HTML {
+            out.insert(header::CONTENT_SECURITY_POLICY, self.policy().await);
+        }
+        if let Ok(etag) = HeaderValue::try_from(etag) {
+            out.insert(header::ETAG, etag);
+        }
+        let caching = if is_immutable {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache"
+        };
+        out.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        if is_known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            out.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            *response.status_mut() = status;
+            *response.body_mut() = match file.data {
+                Cow::Borrowed(data) => Body::from(data),
+                Cow::Owned(data) => Body::from(data),
+            };
+        }
+        response
     }
 
     async fn policy(&self) -> HeaderValue {
@@ -101,7 +139,7 @@ impl Page {
         let hashes = self
             .read(CSP_FILE)
             .await
-            .and_then(|data| serde_json::from_slice::<Hashes>(&data).ok());
+            .and_then(|file| serde_json::from_slice::<Hashes>(&file.data).ok());
         let scripts: String = hashes
             .map(|hashes| hashes.script_hashes)
             .unwrap_or_default()
@@ -134,92 +172,55 @@ async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
         return response;
     }
     let Some(path) = clean(request.uri()) else {
-        return refusal::response(CallError::new(
-            ErrorCode::NotFound,
-            "There is no such page.",
-        ));
+        return refusal::response(CallError::not_found("page"));
     };
-    if let Some((name, data)) = page
-        .file_for(&path)
-        .await
-        .filter(|(name, _)| name != CSP_FILE)
-    {
-        return file(&page, request.headers(), &name, data, StatusCode::OK).await;
+    let found = page.file_for(&path).await;
+    if let Some(found) = found.filter(|file| file.name != CSP_FILE) {
+        return page.answer(request.headers(), found, StatusCode::OK).await;
     }
-    if page.read("index.html").await.is_none() {
-        return file(
-            &page,
-            request.headers(),
-            "index.html",
-            Cow::Borrowed(NOT_BUILT.as_bytes()),
-            StatusCode::SERVICE_UNAVAILABLE,
-        )
-        .await;
+    if let Some(file) = page.read("404.html").await {
+        return page
+            .answer(request.headers(), file, StatusCode::NOT_FOUND)
+            .await;
     }
-    match page.read("404.html").await {
-        Some(data) => {
-            file(
-                &page,
-                request.headers(),
-                "404.html",
-                data,
-                StatusCode::NOT_FOUND,
-            )
-            .await
+    if page.read("index.html").await.is_some() {
+        return refusal::response(CallError::not_found("page"));
+    }
+    let not_built = File::new("index.html", Cow::Borrowed(NOT_BUILT.as_bytes()));
+    page.answer(
+        request.headers(),
+        not_built,
+        StatusCode::SERVICE_UNAVAILABLE,
+    )
+    .await
+}
+
+/// A file of the page.
+struct File {
+    name: String,
+    data: Cow<'static, [u8]>,
+    /// Of the data, SHA-256.
+    hash: [u8; 32],
+}
+
+impl File {
+    fn new(name: &str, data: Cow<'static, [u8]>) -> Self {
+        Self {
+            name: name.to_owned(),
+            hash: Sha256::digest(&data).into(),
+            data,
         }
-        None => refusal::response(CallError::new(
-            ErrorCode::NotFound,
-            "There is no such page.",
-        )),
     }
 }
 
-async fn file(
-    page: &Page,
-    headers: &HeaderMap,
-    name: &str,
-    data: Cow<'static, [u8]>,
-    status: StatusCode,
-) -> Response {
-    let etag = format!(
-        "\"{}\"",
-        protocol::secret::hex(&Sha256::digest(&data)[..16])
-    );
-    let is_known = status == StatusCode::OK
-        && headers
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|known| matches!(known.trim().trim_start_matches("W/"), known if known == etag || known == "*"));
-    let mut response = Response::new(if is_known {
-        Body::empty()
-    } else {
-        Body::from(data.into_owned())
-    });
-    *response.status_mut() = if is_known {
-        StatusCode::NOT_MODIFIED
-    } else {
-        status
-    };
-    let out = response.headers_mut();
-    if !is_known {
-        out.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(content_type(name)),
-        );
-    }
-    if let Ok(etag) = HeaderValue::try_from(etag) {
-        out.insert(header::ETAG, etag);
-    }
-    let caching = if name.starts_with(IMMUTABLE_PREFIX) && status == StatusCode::OK {
-        "public, max-age=31536000, immutable"
-    } else {
-        "no-cache"
-    };
-    out.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-    out.insert(header::CONTENT_SECURITY_POLICY, page.policy().await);
-    response
+fn has_copy(headers: &HeaderMap, etag: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|known| known.trim().trim_start_matches("W/"))
+        .any(|known| known == etag || known == "*")
 }
 
 /// The path below the page's root, decoded; `None` for what can't be a file of a page.
@@ -267,7 +268,7 @@ fn is_hash(text: &str) -> bool {
 
 fn content_type(name: &str) -> &'static str {
     match name.rsplit('.').next().unwrap_or_default() {
-        "html" => "text/html; charset=utf-8",
+        "html" => HTML,
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "json" | "map" => "application/json",

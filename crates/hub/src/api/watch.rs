@@ -26,7 +26,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{App, auth::Credential, core::Core, topics::Subscription};
+use super::{
+    App,
+    auth::Credential,
+    core::{Core, query},
+    topics::Subscription,
+};
 use crate::{refusal, streams::json_depth};
 
 /// Watches of one connection.
@@ -249,11 +254,18 @@ impl Watches {
         if stale.is_empty() && !is_cut {
             return Some(events);
         }
-        let values = match values(&self.core, &self.credential, stale).await {
-            Ok(values) => values,
+        let looked_up = match values(&self.core, &self.credential, stale).await {
+            Ok(looked_up) => looked_up,
             Err(error) => {
                 tracing::debug!(%error, "watches end early; their client comes back");
                 return None;
+            }
+        };
+        let values = match looked_up {
+            Ok(values) => values,
+            Err(error) => {
+                self.end_all(&mut events, &error);
+                return Some(events);
             }
         };
         for (index, value) in values {
@@ -283,6 +295,17 @@ impl Watches {
         }
         self.is_over = is_cut;
         Some(events)
+    }
+
+    /// The credential holds no longer: every watch hears it, and the connection ends.
+    fn end_all(&mut self, events: &mut String, error: &CallError) {
+        for watch in &mut self.watches {
+            if matches!(watch.state, Stage::Open { .. }) {
+                write_error(events, &watch.wanted.id, error);
+            }
+            watch.state = Stage::Ended;
+        }
+        self.is_over = true;
     }
 
     /// Waits for news; what it gives is to be sent.
@@ -350,35 +373,25 @@ async fn admit(
 
 type Values = Vec<(usize, Result<String, CallError>)>;
 
-/// The values of these watches as events, all of one moment. Asks anew whether the credential holds.
+/// The values of these watches as events, all of one moment; the inner error if the credential does not hold.
 async fn values(
     core: &Core,
     credential: &Credential,
     wanted: Vec<(usize, Wanted)>,
-) -> Result<Values, CallError> {
+) -> Result<Result<Values, CallError>, CallError> {
     let (credential, now) = (credential.clone(), core.now());
-    core.read(move |connection| {
-        let caller = credential.caller(connection, now.as_ms());
-        wanted
-            .into_iter()
-            .map(|(index, wanted)| {
-                let value = caller.clone().and_then(|caller| {
-                    let value = super::core::query(
-                        connection,
-                        now,
-                        &wanted.function,
-                        &wanted.args,
-                        &caller,
-                    )?;
-                    let message = Message {
-                        id: &wanted.id,
-                        value: &value,
-                    };
-                    event("value", &message)
-                });
-                (index, value)
-            })
-            .collect()
+    core.look(move |connection, backend| {
+        let caller = credential.caller(connection, now.as_ms())?;
+        if backend.recognise(&caller)? == Actor::Anyone {
+            return Err(super::auth::not_signed_in());
+        }
+        let value = |(index, wanted): (usize, Wanted)| {
+            let Wanted { id, function, args } = &wanted;
+            let value = query(connection, now, function, args, &caller);
+            let event = value.and_then(|value| event("value", &Message { id, value: &value }));
+            (index, event)
+        };
+        Ok(wanted.into_iter().map(value).collect())
     })
     .await
 }

@@ -378,6 +378,11 @@ pub(crate) struct Events {
 impl Events {
     /// The next event's name and data; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
+        // Pings must not keep a test alive that waits in vain.
+        within(self.receive()).await
+    }
+
+    async fn receive(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
                 let event = self.buffer.split_to(end + 2);
@@ -395,7 +400,7 @@ impl Events {
                 let data = serde_json::from_str(&field("data:")).expect("JSON");
                 return Some((field("event: "), data));
             }
-            let frame = within(self.body.frame()).await?.ok()?;
+            let frame = self.body.frame().await?.ok()?;
             if let Ok(data) = frame.into_data() {
                 self.buffer.extend_from_slice(&data);
             }

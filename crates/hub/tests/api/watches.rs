@@ -248,4 +248,5 @@ async fn a_sign_in_that_has_run_out_sees_no_next_value() {
         .call("machine.create", json!({ "name": "a" }))
         .await;
     assert_eq!(watch.error().await, "unauthenticated");
+    assert!(watch.next().await.is_none(), "the connection ends");
 }
