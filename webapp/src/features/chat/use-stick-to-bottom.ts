@@ -33,6 +33,9 @@ export function useStickToBottom(): Stick {
 
     const follow = () => {
       if (stuck.current) element.scrollTop = element.scrollHeight;
+      // Where growing and shrinking leave the position is not a move of the person's.
+      lastTop = element.scrollTop;
+      lastHeight = element.scrollHeight;
     };
     const onScroll = () => {
       const distance = element.scrollHeight - element.scrollTop - element.clientHeight;

@@ -21,13 +21,21 @@ import { byteLength } from "@/lib/text/bytes";
 
 import { KeyPanel } from "./key-panel";
 
-/** Names a machine, then shows its registration key, this once. */
-export function AddMachineDialog({ children }: { children: ReactNode }) {
-  const [open, setOpen] = useState(false);
+/** Names a machine, then shows its registration key, this once. Beside a trigger it can be opened by its owner. */
+export function AddMachineDialog({
+  children,
+  ...controlled
+}: {
+  children?: ReactNode;
+  open?: boolean;
+  onOpenChange?: (open: boolean) => void;
+}) {
+  const [openByTrigger, setOpenByTrigger] = useState(false);
+  const { open = openByTrigger, onOpenChange = setOpenByTrigger } = controlled;
   return (
-    <Dialog open={open} onOpenChange={setOpen}>
-      <DialogTrigger asChild>{children}</DialogTrigger>
-      {open && <AddMachine onClose={() => setOpen(false)} />}
+    <Dialog open={open} onOpenChange={onOpenChange}>
+      {children && <DialogTrigger asChild>{children}</DialogTrigger>}
+      {open && <AddMachine onClose={() => onOpenChange(false)} />}
     </Dialog>
   );
 }

@@ -1,7 +1,7 @@
 "use client";
 
 import { CheckIcon, PlusIcon } from "lucide-react";
-import type { ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 
 import { isThere } from "@/components/presence";
 import { RouteLink } from "@/components/route-link";
@@ -17,11 +17,12 @@ import { AddMachineDialog } from "./add-machine-dialog";
 export function FirstSteps() {
   const { list, views, chats } = useFleet();
   const { start, pending } = useStartChat();
+  const [adding, setAdding] = useState(false);
   const machines = list.value?.machines ?? [];
   const machine = machines.find(isThere) ?? machines.find(({ state }) => state === "registered");
   const workers = [...views.values()].flatMap((view) => view.workers);
   const worker = workers.find(({ state }) => state === "ready") ?? workers[0];
-  if (chats.length > 0 || views.size < Math.min(machines.length, 1)) return null;
+  const shown = chats.length === 0 && views.size >= Math.min(machines.length, 1);
 
   const steps: { title: string; text: ReactNode; done: boolean; action: ReactNode }[] = [
     {
@@ -39,12 +40,10 @@ export function FirstSteps() {
       done: machine !== undefined,
       action:
         machines.length === 0 ? (
-          <AddMachineDialog>
-            <Button size="sm" data-testid="first-steps-add-machine">
-              <PlusIcon />
-              Add machine
-            </Button>
-          </AddMachineDialog>
+          <Button size="sm" onClick={() => setAdding(true)} data-testid="first-steps-add-machine">
+            <PlusIcon />
+            Add machine
+          </Button>
         ) : (
           machines[0] && (
             <Button size="sm" variant="outline" asChild>
@@ -92,34 +91,40 @@ export function FirstSteps() {
   const next = steps.findIndex(({ done }) => !done);
 
   return (
-    <section aria-label="First steps" className="rounded-xl border bg-card" data-testid="first-steps">
-      <ol>
-        {steps.map((step, index) => (
-          <li
-            key={step.title}
-            className="flex items-center gap-3 border-b px-4 py-3 last:border-b-0"
-            aria-current={index === next ? "step" : undefined}
-          >
-            <span
-              className={cn(
-                "grid size-6 shrink-0 place-items-center rounded-full border text-xs font-medium tabular-nums",
-                step.done
-                  ? "border-ok/40 bg-ok/10 text-ok"
-                  : index === next
-                    ? "border-primary bg-primary text-primary-foreground"
-                    : "text-muted-foreground",
-              )}
-            >
-              {step.done ? <CheckIcon className="size-3.5" aria-label="done" /> : index + 1}
-            </span>
-            <div className="min-w-0 flex-1">
-              <h3 className={cn("font-medium", index > next && "text-muted-foreground")}>{step.title}</h3>
-              <p className="text-xs leading-relaxed text-muted-foreground">{step.text}</p>
-            </div>
-            {index === next && step.action}
-          </li>
-        ))}
-      </ol>
-    </section>
+    <>
+      {shown && (
+        <section aria-label="First steps" className="rounded-xl border bg-card" data-testid="first-steps">
+          <ol>
+            {steps.map((step, index) => (
+              <li
+                key={step.title}
+                className="flex items-center gap-3 border-b px-4 py-3 last:border-b-0"
+                aria-current={index === next ? "step" : undefined}
+              >
+                <span
+                  className={cn(
+                    "grid size-6 shrink-0 place-items-center rounded-full border text-xs font-medium tabular-nums",
+                    step.done
+                      ? "border-ok/40 bg-ok/10 text-ok"
+                      : index === next
+                        ? "border-primary bg-primary text-primary-foreground"
+                        : "text-muted-foreground",
+                  )}
+                >
+                  {step.done ? <CheckIcon className="size-3.5" aria-label="done" /> : index + 1}
+                </span>
+                <div className="min-w-0 flex-1">
+                  <h3 className={cn("font-medium", index > next && "text-muted-foreground")}>{step.title}</h3>
+                  <p className="text-xs leading-relaxed text-muted-foreground">{step.text}</p>
+                </div>
+                {index === next && step.action}
+              </li>
+            ))}
+          </ol>
+        </section>
+      )}
+      {/* Apart from the steps, which change as soon as there is a machine, and before its key has been read. */}
+      <AddMachineDialog open={adding} onOpenChange={setAdding} />
+    </>
   );
 }
