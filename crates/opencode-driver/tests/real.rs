@@ -3,10 +3,19 @@
 
 mod support;
 
+use opencode_driver::{LocateConfig, PINNED_VERSION, locate};
 use protocol::driver::{DriverEvent, SessionSpec, TurnRecall};
 use protocol::state::TurnState;
 use protocol::wire::{AskAnswer, AskBody, ChunkOp, PartBody, ToolState};
 use support::{Bench, Chat, turn_id};
+
+#[tokio::test]
+async fn the_pinned_opencode_is_found_where_the_product_installs_it() {
+    let pinned = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/opencode");
+    let config = LocateConfig { pinned: Some(pinned), ..LocateConfig::default() };
+    let found = locate(&config).await.expect("run tests/opencode/scripts/ensure-opencode");
+    assert_eq!(found.version, PINNED_VERSION);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_conversation() {
