@@ -1,6 +1,5 @@
 //! The backend as the commands see it: typed calls over the public HTTP API.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -213,9 +212,4 @@ pub(crate) fn pick<T>(
             ),
         )),
     }
-}
-
-/// A path to show to a person.
-pub(crate) fn display(path: &PathBuf) -> String {
-    path.display().to_string()
 }

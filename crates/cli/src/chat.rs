@@ -42,7 +42,8 @@ pub(crate) async fn run(settings: &Settings, args: ChatArgs, out: Out) -> Result
     let asks = args
         .asks
         .unwrap_or(if can_ask { Asks::Prompt } else { Asks::Deny });
-    let screen = Screen::new(out, message.is_none());
+    let is_single = message.is_some();
+    let screen = Screen::new(out, !is_single);
     screen.session(&target.chat)?;
     let mut input = if can_ask {
         Input::of_terminal()
@@ -68,6 +69,9 @@ pub(crate) async fn run(settings: &Settings, args: ChatArgs, out: Out) -> Result
     };
     if args.end {
         chat.end().await?;
+    } else if is_single && args.session.is_none() && !out.is_json() {
+        let hint = format!("(Go on with: orchestrator chat --session {})", chat.chat);
+        out.say(&out.talk(Look::Dim, &hint));
     }
     Ok(exit)
 }

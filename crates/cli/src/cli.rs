@@ -19,13 +19,12 @@ use crate::settings::{Flags, Key};
 )]
 #[command(after_help = "\
 Examples:
-  orchestrator up                     run everything on this computer; prints a link that signs you in
+  orchestrator up                     everything on this computer; prints a link that signs you in
   orchestrator up --demo              the same with a scripted model: no account, no network
-  orchestrator chat \"fix the tests\"   one message from the terminal, to a worker for this directory
-  orchestrator doctor                 say what is wrong with this installation
+  orchestrator chat \"fix the tests\"   one message to the worker for this directory
+  orchestrator doctor                 what is wrong with this installation, and what to do
 
-Settings come from flags, then ORCHESTRATOR_* variables, then one TOML file, then defaults:
-`orchestrator config show` tells what holds and why. Exit codes are listed in docs/cli.md.")]
+Settings come from flags, then ORCHESTRATOR_* variables, then one TOML file, then defaults: `orchestrator config show` tells what holds and why. Exit codes are listed in docs/cli.md.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -58,8 +57,7 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Run the hub, its page and this computer's machine in one go
     #[command(after_help = "\
-Prints exactly one line on standard output: a link that signs you in, once. Everything else is talk on
-standard error. Ctrl-C lets running turns finish, a second Ctrl-C stops at once.
+Prints exactly one line on standard output: a link that signs you in, once. Everything else is talk on standard error. Ctrl-C lets running turns finish, a second Ctrl-C stops at once.
 
 Examples:
   orchestrator up
@@ -77,9 +75,7 @@ Examples:
     #[command(
         args_conflicts_with_subcommands = true,
         after_help = "\
-The first time it registers: add the machine on the page, and paste the command that the page shows. Without
-a terminal, give --key and --root, or ORCHESTRATOR_REGISTRATION_KEY and ORCHESTRATOR_ROOT.
-MACHINE_ID and secret are kept in machine.toml in the machine's directory, readable by you only.
+The first time it registers: add the machine on the page, and paste the command that the page shows. Without a terminal, give --backend, --key and --root, or ORCHESTRATOR_BACKEND, ORCHESTRATOR_REGISTRATION_KEY and ORCHESTRATOR_ROOT. MACHINE_ID and secret are kept in machine.toml in the machine's directory, readable by you only.
 
 Examples:
   orchestrator machine --backend https://orchestrator.example.org --key ork_... --root ~/projects
@@ -89,16 +85,15 @@ Examples:
     Machine(MachineArgs),
     /// Chat with a worker from the terminal
     #[command(after_help = "\
-With a message: prints the answer and ends; the exit code says how the turn ended (30 failed, 31 interrupted,
-32 stopped). Without one: a conversation. Ctrl-C stops the running turn, a second one leaves.
-Without --session, --worker or --machine it is this computer's worker for the current directory, or the only
-worker there is.
+With a message: prints the answer and ends; the exit code says how the turn ended (30 failed, 31 interrupted, 32 stopped). Without one: a conversation. Ctrl-C stops the running turn, a second one leaves.
+
+Without --session, --worker or --machine it is this computer's worker for the current directory, which becomes one if it is none, or else the only worker there is.
 
 Examples:
   orchestrator chat
   orchestrator chat \"what does this project do?\"
   orchestrator chat --machine build-2 --dir repos/app \"run the tests\"
-  git diff | orchestrator chat \"review this\"
+  git diff | orchestrator chat \"review this:\" -
   orchestrator chat --json \"hello\" | jq -r 'select(.event==\"text\").text'")]
     Chat(ChatArgs),
     /// List, add, rename and revoke machines
@@ -267,7 +262,7 @@ pub(crate) struct ChatArgs {
     /// End the chat session afterwards
     #[arg(long)]
     pub(crate) end: bool,
-    /// The message; more words are one message. What is piped in is added to it
+    /// The message; more words are one message, and - is what is piped in
     pub(crate) message: Vec<String>,
 }
 

@@ -35,9 +35,9 @@ pub(crate) fn find(
     if let Some(token) = read_logins(settings)?.tokens.remove(address) {
         return Ok(Some((token, logins_path(settings)?.display().to_string())));
     }
-    for directory in local_data_dirs(settings) {
+    for directory in settings.local_data_dirs() {
         // Only to the hub that wrote it: another backend must not learn it.
-        if Running::read(&directory).is_some_and(|running| running.url == address)
+        if Running::read(&directory).is_some_and(|running| is_same_hub(&running.url, address))
             && let Some(token) = read_owner_token(&directory)
         {
             return Ok(Some((
@@ -49,12 +49,14 @@ pub(crate) fn find(
     Ok(None)
 }
 
-/// The data directories that a hub on this computer may have.
-fn local_data_dirs(settings: &Settings) -> Vec<PathBuf> {
-    [settings.data_dir().ok(), settings.demo_data_dir()]
-        .into_iter()
-        .flatten()
-        .collect()
+/// Whether two addresses are of the same hub, where the first is one on this computer.
+fn is_same_hub(own: &str, address: &str) -> bool {
+    let loopback = |address: &str| {
+        let rest = address.strip_prefix("http://")?;
+        let (host, port) = rest.rsplit_once(':')?;
+        matches!(host, "127.0.0.1" | "localhost" | "[::1]").then(|| port.to_owned())
+    };
+    own == address || loopback(own).is_some_and(|port| loopback(address) == Some(port))
 }
 
 /// The token that the hub with this data directory wrote for its owner.
@@ -113,5 +115,27 @@ fn read_logins(settings: &Settings) -> Result<Logins, Failure> {
                 path.display()
             ),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owners_token_goes_to_the_own_hub_only() {
+        let own = "http://127.0.0.1:7777";
+        for same in [own, "http://localhost:7777", "http://[::1]:7777"] {
+            assert!(is_same_hub(own, same), "{same}");
+        }
+        for other in [
+            "http://127.0.0.1:7778",
+            "https://127.0.0.1:7777",
+            "http://127.0.0.1.example.org:7777",
+            "http://localhost:7777/path",
+            "http://example.org:7777",
+        ] {
+            assert!(!is_same_hub(own, other), "{other}");
+        }
     }
 }

@@ -111,13 +111,13 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
-            _ => Self::new(
-                Exit::Failed,
-                format!("The output could not be written: {error}."),
-            ),
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::new(Exit::Done, "");
         }
+        Self::new(
+            Exit::Failed,
+            format!("The output could not be written: {error}."),
+        )
     }
 }
 

@@ -249,13 +249,23 @@ fn moved(
 
 fn forget(settings: &Settings, out: Out) -> Result<Exit, Failure> {
     let place = settings.machine_dir()?;
-    let Some(stored) = Stored::forget(&place)? else {
-        out.say(&format!(
-            "There is no MACHINE_ID in {}: nothing to forget.",
-            place.display()
-        ));
-        return Ok(Exit::Done);
+    let stored = match Stored::read(&place) {
+        Ok(Some(stored)) => stored,
+        Ok(None) => {
+            out.say(&format!(
+                "There is no MACHINE_ID in {}: nothing to forget.",
+                place.display()
+            ));
+            return Ok(Exit::Done);
+        }
+        Err(unreadable) if unreadable.exit == Exit::Settings => {
+            Stored::forget(&place)?;
+            out.say("Forgotten: what was stored could not be understood. The machine may still stand on the page: revoke it there.");
+            return Ok(Exit::Done);
+        }
+        Err(failure) => return Err(failure),
     };
+    Stored::forget(&place)?;
     if out.is_json() {
         out.value(&serde_json::json!({ "machineId": stored.machine_id, "name": stored.name, "backend": stored.backend }))?;
     }

@@ -12,10 +12,12 @@ use protocol::secret::Secret;
 
 use crate::exit::{Exit, Failure};
 use crate::places;
+use crate::running::Running;
 
 macro_rules! settings {
     ($($(#[doc = $doc:literal])* $name:ident = $text:literal, $env:literal, $kind:ident;)*) => {
         /// Something that can be set.
+        #[expect(clippy::enum_variant_names, reason = "a registration key is a key in another sense")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Key {
             $($(#[doc = $doc])* $name,)*
@@ -112,6 +114,8 @@ pub(crate) enum Source {
     Flag,
     Environment,
     File(PathBuf),
+    /// Found out: the hub that runs on this computer.
+    Running,
     Default,
 }
 
@@ -122,6 +126,7 @@ impl Source {
             Self::Flag => format!("the flag --{}", key.name().replace('_', "-")),
             Self::Environment => format!("the variable {}", key.variable()),
             Self::File(path) => path.display().to_string(),
+            Self::Running => "the hub that runs on this computer".to_owned(),
             Self::Default => "the default".to_owned(),
         }
     }
@@ -230,21 +235,21 @@ impl Settings {
             }
             Key::Demo | Key::OpencodeLean => Some(self.is_on(key).to_string()),
             Key::Log => Some(self.text(Key::Log).unwrap_or(DEFAULT_LOG).to_owned()),
-            Key::Root
-            | Key::PublicUrl
-            | Key::AllowHosts
-            | Key::Name
-            | Key::MachineId
-            | Key::Opencode
-            | Key::OpencodeDir
-            | Key::OpencodeConfig => self.text(key).map(str::to_owned),
-            Key::MachineSecret | Key::RegistrationKey | Key::Token => {
+            Key::Root | Key::Opencode | Key::OpencodeDir => {
+                self.place(key).ok().flatten().map(place)
+            }
+            Key::PublicUrl | Key::AllowHosts | Key::Name | Key::MachineId => {
+                self.text(key).map(str::to_owned)
+            }
+            Key::MachineSecret | Key::RegistrationKey | Key::Token | Key::OpencodeConfig => {
                 self.text(key).map(|_| "(set, not shown)".to_owned())
             }
         };
-        let source = self
-            .given(key)
-            .map_or(Source::Default, |(_, source)| source.clone());
+        let source = match self.given(key) {
+            Some((_, source)) => source.clone(),
+            None if key == Key::Backend && self.running_hub().is_some() => Source::Running,
+            None => Source::Default,
+        };
         value.map(|value| (value, source))
     }
 
@@ -273,7 +278,7 @@ impl Settings {
                 .parent()
                 .map(|parent| parent.join(&path))
                 .unwrap_or(path),
-            Source::Flag | Source::Environment | Source::Default => path,
+            Source::Flag | Source::Environment | Source::Running | Source::Default => path,
         };
         std::path::absolute(&path)
             .map(Some)
@@ -365,15 +370,26 @@ impl Settings {
             .collect()
     }
 
-    /// The backend that commands talk to when nothing else is said: the hub that runs with this data
-    /// directory, or else the demo's, or else the usual address.
+    /// The backend that commands talk to when nothing else is said: the hub that runs on this computer, or
+    /// else the usual address.
     pub(crate) fn local_backend(&self) -> String {
-        let directories = [self.data_dir().ok(), self.demo_data_dir()];
-        let running = directories
+        self.running_hub()
+            .map_or_else(|| format!("http://{DEFAULT_LISTEN}"), |running| running.url)
+    }
+
+    /// The hub that runs with this data directory, or else the demo's.
+    fn running_hub(&self) -> Option<Running> {
+        self.local_data_dirs()
+            .iter()
+            .find_map(|directory| Running::read(directory))
+    }
+
+    /// The data directories that a hub of this person's on this computer may have.
+    pub(crate) fn local_data_dirs(&self) -> Vec<PathBuf> {
+        [self.data_dir().ok(), self.demo_data_dir()]
             .into_iter()
             .flatten()
-            .find_map(|directory| crate::running::Running::read(&directory));
-        running.map_or_else(|| format!("http://{DEFAULT_LISTEN}"), |running| running.url)
+            .collect()
     }
 
     /// How long running turns may go on, in milliseconds.
@@ -410,7 +426,7 @@ impl Settings {
     /// Says what is wrong with a value, and where it was set.
     pub(crate) fn wrong(&self, key: Key, why: &str) -> Failure {
         let (value, source) = self.given(key).unwrap_or(("", &Source::Default));
-        let shown = if key.kind() == Kind::Secret {
+        let shown = if key.kind() == Kind::Secret || key == Key::OpencodeConfig {
             "(not shown)".to_owned()
         } else {
             format!("{value:?}")

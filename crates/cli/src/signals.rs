@@ -18,11 +18,11 @@ impl Signals {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
-            for kind in [
-                SignalKind::interrupt(),
-                SignalKind::terminate(),
-                SignalKind::hangup(),
-            ] {
+            let hangup = (!is_hangup_ignored()).then(SignalKind::hangup);
+            for kind in [SignalKind::interrupt(), SignalKind::terminate()]
+                .into_iter()
+                .chain(hangup)
+            {
                 let mut signals = signal(kind).map_err(|error| {
                     Failure::new(Exit::Failed, format!("Signals can't be taken: {error}."))
                 })?;
@@ -45,4 +45,15 @@ impl Signals {
             std::future::pending().await
         }
     }
+}
+
+/// Whether whoever started this process wants it to outlive the terminal, as `nohup` does.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    const HANGUP_BIT: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & HANGUP_BIT != 0)
 }

@@ -5,7 +5,7 @@ mod child;
 mod own_machine;
 mod port;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hub::{Hub, HubConfig, PrepareError, RunningHub, StartError};
@@ -16,6 +16,7 @@ use crate::cli::UpArgs;
 use crate::exit::{Exit, Failure};
 use crate::machine::store::Stored;
 use crate::out::{Look, Out};
+use crate::places;
 use crate::running::{Announced, Running};
 use crate::settings::{Key, Settings};
 use crate::signals::Signals;
@@ -28,6 +29,8 @@ const ONLINE_WAIT: Duration = Duration::from_secs(5);
 /// Everything on this computer.
 pub(crate) async fn run(settings: &Settings, args: &UpArgs, out: Out) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
+    let data_dir = settings.data_dir()?;
+    places::create_private_dir(&data_dir).map_err(|error| unusable(&data_dir, &error))?;
     let root = own_machine::root(settings)?;
     let served = Served::start(settings, out).await?;
     let model = match settings.is_demo() {
@@ -50,18 +53,18 @@ pub(crate) async fn run(settings: &Settings, args: &UpArgs, out: Out) -> Result<
     let deadline = tokio::time::sleep(ONLINE_WAIT);
     tokio::pin!(deadline);
     let mut asked_to_end = 0_u32;
-    loop {
+    let mut is_over = false;
+    while !(is_over && asked_to_end > 0) {
         tokio::select! {
-            told = child.next() => match told {
+            told = child.next(), if !is_over => match told {
                 Some(told) => {
                     report(&told, &own, out);
                     if link.is_none() && matches!(told, Told::Online | Told::Over { .. }) {
                         link = Some(served.link(args.open, out).await?);
                     }
                 }
-                None if asked_to_end > 0 => break,
                 // The hub goes on: other machines may be using it.
-                None => child.rest().await,
+                None => is_over = true,
             },
             () = &mut deadline, if link.is_none() => link = Some(served.link(args.open, out).await?),
             () = signals.next() => {
@@ -130,10 +133,12 @@ fn report(told: &Told, own: &Stored, out: Out) {
             wait.as_secs_f32().ceil()
         )),
         Told::Over { exit, message } => {
-            let advice = match exit {
-                Exit::Unregistered => " It was removed from the page; start again to add it anew.",
-                Exit::Fenced => " Another process runs with this computer's MACHINE_ID.",
-                _ => "",
+            let advice = if *exit == Exit::Unregistered {
+                " It was removed from the page; start again to add it anew."
+            } else if *exit == Exit::Fenced {
+                " Another process runs with this computer's MACHINE_ID."
+            } else {
+                ""
             };
             out.say(&format!(
                 "{} this computer takes no work: {message}{advice} The page goes on.",
@@ -200,11 +205,7 @@ impl Served {
 }
 
 /// Says why the hub did not start, and what to do.
-async fn not_started(
-    settings: &Settings,
-    data_dir: &std::path::Path,
-    error: StartError,
-) -> Failure {
+async fn not_started(settings: &Settings, data_dir: &Path, error: StartError) -> Failure {
     match error {
         StartError::Listen { address, source } => port::explain(address, &source).await,
         StartError::Open(hub::store::OpenError::Locked { .. }) => {
@@ -221,13 +222,7 @@ async fn not_started(
             );
             Failure::new(Exit::AlreadyRunning, message)
         }
-        StartError::DataDir { path, source } => Failure::new(
-            Exit::DataDir,
-            format!(
-                "The data directory {} can't be used: {source}. Make it yours and writable, or choose another one with --data-dir.",
-                path.display()
-            ),
-        ),
+        StartError::DataDir { path, source } => unusable(&path, &source),
         StartError::Open(error) => Failure::new(
             Exit::DataDir,
             format!("The hub's database can't be used: {error}."),
@@ -238,4 +233,14 @@ async fn not_started(
         }
         StartError::PublicUrl(error) => settings.wrong(Key::PublicUrl, &error.to_string()),
     }
+}
+
+fn unusable(data_dir: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Exit::DataDir,
+        format!(
+            "The data directory {} can't be used: {error}. Make it yours and writable, or choose another one with --data-dir.",
+            data_dir.display()
+        ),
+    )
 }

@@ -58,15 +58,10 @@ impl Stored {
         written.map_err(|error| unusable(&path, &error))
     }
 
-    /// Takes away what is stored, and gives it. A file that can't be understood is taken away too.
-    pub(crate) fn forget(place: &Path) -> Result<Option<Self>, Failure> {
+    /// Takes away what is stored.
+    pub(crate) fn forget(place: &Path) -> Result<(), Failure> {
         let path = path(place);
-        let stored = Self::read(place);
-        match std::fs::remove_file(&path) {
-            Ok(()) => Ok(stored.unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unusable(&path, &error)),
-        }
+        std::fs::remove_file(&path).map_err(|error| unusable(&path, &error))
     }
 }
 

@@ -12,13 +12,16 @@ use crate::places::Home;
 /// How alike a word must be to a known one to be taken for a slip of it.
 const ALIKE: f64 = 0.7;
 
+/// What a file sets.
+type Entries = Vec<(Key, String)>;
+
 /// The file that was read and what is in it. A file that was asked for must be there; the usual one may be
 /// missing.
 pub(super) fn read(
     flag: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,
     home: &Home,
-) -> Result<(Option<PathBuf>, Vec<(Key, String)>), Failure> {
+) -> Result<(Option<PathBuf>, Entries), Failure> {
     let asked = flag.map(Path::to_owned).or_else(|| {
         variable(CONFIG_VARIABLE)
             .filter(|path| !path.is_empty())
@@ -51,7 +54,7 @@ pub(super) fn read(
     Ok((Some(path), entries))
 }
 
-fn parse(text: &str) -> Result<Vec<(Key, String)>, String> {
+fn parse(text: &str) -> Result<Entries, String> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| {
             text[..span.start.min(text.len())].matches('\n').count() + 1

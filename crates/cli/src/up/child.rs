@@ -149,12 +149,6 @@ impl Child {
         self.reports.recv().await
     }
 
-    /// For a child that is over: waits for ever.
-    pub(super) async fn rest(&self) {
-        self.orders.closed().await;
-        std::future::pending().await
-    }
-
     pub(super) async fn drain(&self) {
         // A child that has ended needs no orders.
         let _ = self.orders.send(Order::Drain).await;

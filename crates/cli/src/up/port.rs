@@ -1,5 +1,6 @@
 //! A port that is taken: by whom, and what to do.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,43 +11,42 @@ const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Says why the address can't be listened on, and what to do.
 pub(crate) async fn explain(address: SocketAddr, error: &std::io::Error) -> Failure {
-    let message = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            let whose = match crate::health::ask(
-                &format!("http://{}", reachable(address)),
-                ASK_LIMIT,
-            )
-            .await
-            {
-                Ok(health) => format!(
-                    "by another hub (version {}). Use that one, or",
-                    health.version
-                ),
-                Err(_) => match owner(address.port()) {
-                    Some(owner) => format!("by {owner}. Stop it, or"),
-                    None => "by another program. Stop it, or".to_owned(),
-                },
-            };
-            format!(
-                "The port {} is taken {whose} choose another one: --listen {}.",
-                address.port(),
-                SocketAddr::new(address.ip(), 0)
-            )
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            format!(
-                "{address} may not be listened on by you: ports below 1024 are the administrator's. Choose another one with --listen."
-            )
-        }
-        std::io::ErrorKind::AddrNotAvailable => {
-            format!(
-                "{} is not an address of this computer. Choose another one with --listen.",
-                address.ip()
-            )
-        }
-        _ => format!("{address} can't be listened on: {error}. Choose another one with --listen."),
+    let is = |kind| error.kind() == kind;
+    let message = if is(ErrorKind::AddrInUse) {
+        let whose = whose(address).await;
+        let free = SocketAddr::new(address.ip(), 0);
+        format!(
+            "The port {} is taken {whose} choose another one: --listen {free} takes a free one.",
+            address.port()
+        )
+    } else if is(ErrorKind::PermissionDenied) {
+        format!(
+            "{address} may not be listened on by you: ports below 1024 are the administrator's. Choose another one with --listen."
+        )
+    } else if is(ErrorKind::AddrNotAvailable) {
+        format!(
+            "{} is not an address of this computer. Choose another one with --listen.",
+            address.ip()
+        )
+    } else {
+        format!("{address} can't be listened on: {error}. Choose another one with --listen.")
     };
     Failure::new(Exit::AddressTaken, message)
+}
+
+/// Who has the port, and what to do about it.
+async fn whose(address: SocketAddr) -> String {
+    let url = format!("http://{}", reachable(address));
+    match crate::health::ask(&url, ASK_LIMIT).await {
+        Ok(health) => format!(
+            "by another hub (version {}). Use that one, or",
+            health.version
+        ),
+        Err(_) => match owner(address.port()) {
+            Some(owner) => format!("by {owner}. Stop it, or"),
+            None => "by another program. Stop it, or".to_owned(),
+        },
+    }
 }
 
 fn reachable(address: SocketAddr) -> SocketAddr {

@@ -1,0 +1,159 @@
+//! `chat` against the real opencode with the scripted model.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Ended, Home, Started, table};
+
+/// The demo, with the pinned opencode.
+fn demo() -> (Home, Started) {
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/opencode")
+        .canonicalize()
+        .unwrap();
+    assert!(
+        pinned.join("node_modules").is_dir(),
+        "the pinned opencode is missing: run tests/opencode/scripts/ensure-opencode"
+    );
+    let home = Home::new()
+        .with("ORCHESTRATOR_OPENCODE", "")
+        .with("ORCHESTRATOR_OPENCODE_DIR", pinned.to_str().unwrap());
+    let up = home.start(&["up", "--demo", "--listen", "127.0.0.1:0"]);
+    up.says("ready: this computer is online");
+    (home, up)
+}
+
+fn events(ended: &Ended) -> Vec<Value> {
+    ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// One opencode for all of it: they are large.
+#[test]
+fn a_message_is_answered_and_the_exit_code_says_how() {
+    let (home, up) = demo();
+    let said = home.run(&["chat", "say", "Grüße,", "世界", "😀"]);
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (0, "Grüße, 世界 😀\n"),
+        "{}",
+        said.stderr
+    );
+    let session = said
+        .stderr
+        .split("--session ")
+        .nth(1)
+        .unwrap()
+        .trim()
+        .trim_end_matches(')')
+        .to_owned();
+    let chat = |args: &[&str]| {
+        let mut all = vec!["chat", "--session", &session];
+        all.extend_from_slice(args);
+        home.run(&all)
+    };
+
+    let piped = home.run_with(
+        &["chat", "--session", &session, "say", "-"],
+        "from a pipe\n",
+    );
+    assert_eq!(piped.stdout, "from a pipe\n", "{}", piped.stderr);
+
+    let json = events(&chat(&["--json", "think", "hard"]));
+    assert_eq!(json.first().unwrap()["event"], "session");
+    let text: String = json
+        .iter()
+        .filter(|event| event["event"] == "text")
+        .map(|event| event["text"].as_str().unwrap())
+        .collect();
+    let end = json.last().unwrap();
+    assert_eq!(
+        (&end["event"], &end["state"], end["text"].as_str().unwrap()),
+        (&"end".into(), &"completed".into(), text.as_str())
+    );
+    assert!(json.iter().any(|event| event["event"] == "reasoning"));
+
+    let denied = chat(&["run", "echo", "hi"]);
+    assert!(
+        denied
+            .stderr
+            .contains("Denied, since nobody is here to answer: bash echo hi"),
+        "{}",
+        denied.stderr
+    );
+    let allowed = chat(&["--asks", "allow", "run", "echo", "hi"]);
+    assert_eq!(allowed.code, 0);
+    assert!(
+        allowed.stderr.contains("Allowed: bash echo hi") && allowed.stdout.contains("hi"),
+        "{}",
+        allowed.text()
+    );
+
+    let hostile = chat(&["hostile"]);
+    let steers = |text: &str| {
+        text.chars()
+            .any(|character| character.is_control() && !matches!(character, '\n' | '\t'))
+    };
+    assert!(
+        !steers(&hostile.stdout) && !steers(&hostile.stderr),
+        "control bytes reach the terminal"
+    );
+    assert!(
+        hostile.stdout.contains("<script>"),
+        "the text itself is left as it is: {}",
+        hostile.stdout
+    );
+
+    let failed = chat(&["fail", "400"]);
+    assert_eq!(
+        (failed.code, failed.stdout.as_str()),
+        (30, ""),
+        "{}",
+        failed.stderr
+    );
+
+    let slow = home.start(&["chat", "--session", &session, "--json", "slow", "50"]);
+    slow.prints("\"event\":\"text\"");
+    slow.signal(rustix::process::Signal::INT);
+    let cancelled = slow.end();
+    assert_eq!(cancelled.code, 32, "{}", cancelled.text());
+
+    let transcript = home.run(&["sessions", "transcript", &session]);
+    home.settings().bind(|| {
+        insta::assert_snapshot!(
+            "transcript-begins",
+            transcript
+                .stdout
+                .lines()
+                .take(6)
+                .collect::<Vec<_>>()
+                .join("\n")
+        )
+    });
+    table(&home).bind(|| insta::assert_snapshot!("sessions", home.run(&["sessions"]).text()));
+    assert_eq!(home.run(&["sessions", "end", &session]).code, 0);
+    let over = chat(&["say", "again"]);
+    assert_eq!(over.code, 6, "{}", over.stderr);
+    assert!(
+        over.stderr.contains("This chat session has ended"),
+        "{}",
+        over.stderr
+    );
+
+    assert_eq!(up.stop().code, 0);
+    home.is_quiet();
+}
+
+#[test]
+fn messages_that_can_not_be_sent_are_refused_before() {
+    let home = Home::new();
+    let empty = home.run(&["chat"]);
+    assert_eq!(empty.code, 2, "{}", empty.stderr);
+    let long = home.run_with(&["chat", "-"], &"x".repeat(256 * 1024 + 1));
+    assert_eq!(long.code, 2);
+    assert!(long.stderr.contains("256 KiB"), "{}", long.stderr);
+}

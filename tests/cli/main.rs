@@ -1,0 +1,11 @@
+//! The built `orchestrator` as a person or a script runs it: what it says, how it ends, what it leaves behind.
+
+// Leftovers are found in /proc.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+mod chat;
+mod machine;
+mod support;
+mod texts;
+mod up;
