@@ -7,11 +7,11 @@ use protocol::{CallError, ErrorCode};
 use transport::TransportError;
 
 macro_rules! exits {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
+    ($(#[doc = $doc:literal] $name:ident = $code:literal, $text:literal;)*) => {
         /// How a command ends.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Exit {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $doc] $name,)*
         }
 
         impl Exit {
@@ -22,6 +22,12 @@ macro_rules! exits {
             /// The process's exit code.
             pub(crate) const fn code(self) -> u8 {
                 match self { $(Self::$name => $code,)* }
+            }
+
+            /// What it means, in a line.
+            #[cfg(test)]
+            const fn doc(self) -> &'static str {
+                match self { $(Self::$name => $doc,)* }
             }
 
             /// Its name in JSON.
@@ -159,6 +165,7 @@ impl From<TransportError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Key;
 
     #[test]
     fn codes_read_back_and_do_not_repeat() {
@@ -166,5 +173,37 @@ mod tests {
             assert_eq!(Exit::of_code(exit.code()), Some(*exit));
         }
         assert!(Exit::ALL.is_sorted_by_key(|exit| exit.code()));
+    }
+
+    #[test]
+    fn the_documents_tables_are_those_of_the_code() {
+        let exits = Exit::ALL.iter().map(|exit| {
+            let (code, name, doc) = (exit.code(), exit.name(), exit.doc().trim());
+            format!("| {code} | `{name}` | {doc} |\n")
+        });
+        let settings = Key::ALL.iter().map(|key| {
+            let (name, variable, doc) = (key.name(), key.variable(), key.doc().trim());
+            format!("| `{name}` | `{variable}` | {doc} |\n")
+        });
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let next = with_table(&document, "<!-- exits:", &exits.collect::<String>());
+        let next = with_table(&next, "<!-- settings:", &settings.collect::<String>());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &next).unwrap();
+        } else {
+            assert!(
+                next == document,
+                "run: UPDATE_DOCS=1 cargo test -p cli tables"
+            );
+        }
+    }
+
+    /// A document with these rows between the head of the table and the mark below it.
+    fn with_table(document: &str, mark: &str, rows: &str) -> String {
+        let end = document.find(mark).unwrap();
+        let head = "| --- | --- | --- |\n";
+        let begin = document[..end].rfind(head).unwrap() + head.len();
+        format!("{}{rows}{}", &document[..begin], &document[end..])
     }
 }
