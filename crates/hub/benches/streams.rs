@@ -46,6 +46,7 @@ use tokio::{
 
 const PRODUCERS: usize = 64;
 const APPEND_BYTES: usize = 256;
+/// Unless `--rounds N` is given.
 const ROUNDS: usize = 11;
 const MEASURE: Duration = Duration::from_secs(1);
 
@@ -73,7 +74,8 @@ async fn main() {
     ];
     let mut order: Vec<String> = own.map(str::to_owned).into();
     order.extend(peers.iter().map(|(name, _)| name.clone()));
-    for round in 1..=ROUNDS {
+    let rounds = argument("--rounds").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
+    for round in 1..=rounds {
         let directory = tempfile::tempdir_in(&place).unwrap();
         let syncs = tokio::task::block_in_place(|| fdatasync(directory.path()));
         let mut figures = vec![
@@ -89,22 +91,15 @@ async fn main() {
         let (address, server) =
             serve(Router::new().nest("/v1/streams", router(streams.clone(), Arc::new(OpenAccess))))
                 .await;
-        figures.push(http(address, "/v1/streams", &format!("http-{round}")).await);
+        figures.push(http(address, "/v1/streams", "http", round).await);
         server.abort();
         streams.store().close().await;
         let (address, server) = serve(nothing()).await;
-        figures.push(http(address, "/v1/streams", "nothing").await);
+        figures.push(http(address, "/v1/streams", "nothing", round).await);
         server.abort();
         for (_, url) in &peers {
             let (address, base) = url;
-            figures.push(
-                http(
-                    *address,
-                    base,
-                    &format!("bench-{}-{round}", std::process::id()),
-                )
-                .await,
-            );
+            figures.push(http(*address, base, "peer", round).await);
         }
         let (row, row_and_seq) = (figures[1].per_second, figures[2].per_second);
         println!("round {round}");
@@ -115,7 +110,7 @@ async fn main() {
             all.entry(name.clone()).or_default().push(figure);
         }
     }
-    println!("medians over {ROUNDS} rounds of {MEASURE:?}");
+    println!("medians over {rounds} rounds of {MEASURE:?}");
     for name in &order {
         Figure::medians(&all[name]).print(name);
     }
@@ -392,7 +387,7 @@ fn nothing() -> Router {
 }
 
 /// Over kept-open connections, with a client so small that it takes little of the machine.
-async fn http(address: SocketAddr, base: &str, run: &str) -> Figure {
+async fn http(address: SocketAddr, base: &str, run: &str, round: usize) -> Figure {
     measure(|number, mut meter| {
         let path = format!("{base}/{run}-{number}");
         async move {
@@ -401,7 +396,7 @@ async fn http(address: SocketAddr, base: &str, run: &str) -> Figure {
             let mut answer = Vec::with_capacity(4_096);
             let create = format!("PUT {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\r\n");
             connection.write_all(create.as_bytes()).await.unwrap();
-            assert_eq!(status(&mut connection, &mut answer).await, "201");
+            assert_eq!(status(&mut connection, &mut answer).await, "201", "{path} at {address}");
             let body = "x".repeat(APPEND_BYTES);
             for seq in 0.. {
                 if !meter.goes_on() {
@@ -410,10 +405,10 @@ async fn http(address: SocketAddr, base: &str, run: &str) -> Figure {
                 let since = Instant::now();
                 let append = format!(
                     "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: text/plain\r\nproducer-id: bench\r\n\
-                     producer-epoch: 0\r\nproducer-seq: {seq}\r\ncontent-length: {APPEND_BYTES}\r\n\r\n{body}"
+                     producer-epoch: {round}\r\nproducer-seq: {seq}\r\ncontent-length: {APPEND_BYTES}\r\n\r\n{body}"
                 );
                 connection.write_all(append.as_bytes()).await.unwrap();
-                assert_eq!(status(&mut connection, &mut answer).await, "200");
+                assert_eq!(status(&mut connection, &mut answer).await, "200", "append {seq} to {path} at {address}");
                 meter.acked(since);
             }
             meter

@@ -43,12 +43,21 @@ async fn main() -> Result<(), Failure> {
     let (Some(opencode), Some(supervisor)) = (arguments.next(), arguments.next()) else {
         return Err("usage: first_word OPENCODE SUPERVISOR [ROUNDS]".into());
     };
-    let rounds: u8 = arguments.next().and_then(|rounds| rounds.to_str()?.parse().ok()).unwrap_or(5);
+    let rounds: u8 = arguments
+        .next()
+        .and_then(|rounds| rounds.to_str()?.parse().ok())
+        .unwrap_or(5);
     let model = ScriptedModel::start(ModelConfig::fast()).await?;
     let home = tempfile::tempdir()?;
-    let locate = LocateConfig { explicit: Some(PathBuf::from(&opencode)), ..LocateConfig::default() };
+    let locate = LocateConfig {
+        explicit: Some(PathBuf::from(&opencode)),
+        ..LocateConfig::default()
+    };
     let driver = |lean: bool| {
-        let mut config = OpencodeConfig::new(locate.clone(), home.path().join(if lean { "lean" } else { "usual" }));
+        let mut config = OpencodeConfig::new(
+            locate.clone(),
+            home.path().join(if lean { "lean" } else { "usual" }),
+        );
         config.supervisor = vec![supervisor.clone()];
         config.config = model.opencode_config();
         config.lean = lean;
@@ -94,12 +103,17 @@ async fn driver_round(driver: &Opencode, home: &Path, round: u8) -> Result<Round
         let mut first = None;
         loop {
             match events.recv().await.ok_or("it ended")? {
-                DriverEvent::Chunk { op: ChunkOp::Append { .. }, .. } => {
+                DriverEvent::Chunk {
+                    op: ChunkOp::Append { .. },
+                    ..
+                } => {
                     first.get_or_insert_with(Instant::now);
                 }
                 DriverEvent::TurnEnded { .. } => break,
                 DriverEvent::Exited { reason } => return Err(reason.into()),
-                DriverEvent::Chunk { .. } | DriverEvent::AskOpened { .. } | DriverEvent::AskClosed { .. } => {}
+                DriverEvent::Chunk { .. }
+                | DriverEvent::AskOpened { .. }
+                | DriverEvent::AskClosed { .. } => {}
             }
         }
         let first = first.ok_or("no word")?;
@@ -109,16 +123,27 @@ async fn driver_round(driver: &Opencode, home: &Path, round: u8) -> Result<Round
         }
     }
     session.process.stop().await;
-    Ok(Round { cold_ms: cold_ms.ok_or("no turn")?, warm_ms })
+    Ok(Round {
+        cold_ms: cold_ms.ok_or("no turn")?,
+        warm_ms,
+    })
 }
 
 /// The same with nothing between: `opencode serve`, its API, its event stream.
-async fn plain_round(opencode: &Path, home: &Path, model: &ScriptedModel, round: u8) -> Result<Round, Failure> {
+async fn plain_round(
+    opencode: &Path,
+    home: &Path,
+    model: &ScriptedModel,
+    round: u8,
+) -> Result<Round, Failure> {
     let directory = work(home)?;
     let began = Instant::now();
     let mut process = tokio::process::Command::new(opencode)
         .args(["serve", "--port", "0", "--hostname", "127.0.0.1"])
-        .env("OPENCODE_CONFIG_CONTENT", model.opencode_config().to_string())
+        .env(
+            "OPENCODE_CONFIG_CONTENT",
+            model.opencode_config().to_string(),
+        )
         .env("OPENCODE_DB", home.join(format!("plain-{round}.db")))
         .current_dir(directory)
         .stdin(Stdio::null())
@@ -133,17 +158,30 @@ async fn plain_round(opencode: &Path, home: &Path, model: &ScriptedModel, round:
             break address.to_owned();
         }
     };
-    let plain = Plain { client: Client::builder(TokioExecutor::new()).build_http(), address };
+    let plain = Plain {
+        client: Client::builder(TokioExecutor::new()).build_http(),
+        address,
+    };
     let mut events = plain.send(Method::GET, "/event", None).await?;
     events.frame().await.ok_or("no stream")??;
-    let session = plain.json(Method::POST, "/session", &json!({ "title": "Timing" })).await?;
+    let session = plain
+        .json(Method::POST, "/session", &json!({ "title": "Timing" }))
+        .await?;
     let session = session["id"].as_str().ok_or("no conversation")?.to_owned();
     let mut cold_ms = None;
     let mut warm_ms = Vec::new();
     for _ in 0..=WARM_PROMPTS {
         let sent = Instant::now();
         let prompt = json!({ "parts": [{ "type": "text", "text": "say word" }] });
-        drop(plain.send(Method::POST, &format!("/session/{session}/prompt_async"), Some(&prompt)).await?);
+        drop(
+            plain
+                .send(
+                    Method::POST,
+                    &format!("/session/{session}/prompt_async"),
+                    Some(&prompt),
+                )
+                .await?,
+        );
         let first = wait_for(&mut events, "message.part.delta").await?;
         match cold_ms {
             None => cold_ms = Some(ms(first - began)),
@@ -152,7 +190,10 @@ async fn plain_round(opencode: &Path, home: &Path, model: &ScriptedModel, round:
         wait_for(&mut events, "session.idle").await?;
     }
     process.kill().await?;
-    Ok(Round { cold_ms: cold_ms.ok_or("no turn")?, warm_ms })
+    Ok(Round {
+        cold_ms: cold_ms.ok_or("no turn")?,
+        warm_ms,
+    })
 }
 
 struct Plain {
@@ -161,16 +202,33 @@ struct Plain {
 }
 
 impl Plain {
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Incoming, Failure> {
-        let body = body.map(|body| Full::from(body.to_string())).unwrap_or_default();
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Incoming, Failure> {
+        let body = body
+            .map(|body| Full::from(body.to_string()))
+            .unwrap_or_default();
         let uri = format!("{}{path}", self.address);
-        let request =
-            Request::builder().method(method).uri(uri).header("content-type", "application/json").body(body)?;
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("content-type", "application/json")
+            .body(body)?;
         Ok(self.client.request(request).await?.into_body())
     }
 
     async fn json(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
-        Ok(serde_json::from_slice(&self.send(method, path, Some(body)).await?.collect().await?.to_bytes())?)
+        Ok(serde_json::from_slice(
+            &self
+                .send(method, path, Some(body))
+                .await?
+                .collect()
+                .await?
+                .to_bytes(),
+        )?)
     }
 }
 
@@ -178,7 +236,10 @@ impl Plain {
 async fn wait_for(events: &mut Incoming, word: &str) -> Result<Instant, Failure> {
     loop {
         let frame = events.frame().await.ok_or("the stream ended")??;
-        if frame.data_ref().is_some_and(|data| data.windows(word.len()).any(|window| window == word.as_bytes())) {
+        if frame.data_ref().is_some_and(|data| {
+            data.windows(word.len())
+                .any(|window| window == word.as_bytes())
+        }) {
             return Ok(Instant::now());
         }
     }
@@ -191,7 +252,9 @@ fn work(home: &Path) -> Result<String, Failure> {
 }
 
 fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_ms(u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
@@ -201,7 +264,10 @@ fn ms(time: Duration) -> f64 {
 
 fn summary(rounds: &[Round]) -> Value {
     let cold: Vec<f64> = rounds.iter().map(|round| round.cold_ms).collect();
-    let warm: Vec<f64> = rounds.iter().flat_map(|round| round.warm_ms.clone()).collect();
+    let warm: Vec<f64> = rounds
+        .iter()
+        .flat_map(|round| round.warm_ms.clone())
+        .collect();
     json!({ "start_to_first_word": spread(cold), "prompt_to_first_word_warm": spread(warm) })
 }
 

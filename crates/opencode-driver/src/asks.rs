@@ -41,9 +41,17 @@ pub(crate) struct Settled {
 
 impl Asks {
     pub(crate) fn of_permission(ask: PermissionAsk) -> AskBody {
-        let detail = if ask.metadata.is_null() { String::new() } else { ask.metadata.to_string() };
-        let whole =
-            AskBody::Permission { permission: ask.permission, patterns: ask.patterns, detail, always: ask.always };
+        let detail = if ask.metadata.is_null() {
+            String::new()
+        } else {
+            ask.metadata.to_string()
+        };
+        let whole = AskBody::Permission {
+            permission: ask.permission,
+            patterns: ask.patterns,
+            detail,
+            always: ask.always,
+        };
         within_limit(whole)
     }
 
@@ -54,12 +62,17 @@ impl Asks {
             options: asked
                 .options
                 .into_iter()
-                .map(|option| QuestionOption { label: option.label, description: option.description })
+                .map(|option| QuestionOption {
+                    label: option.label,
+                    description: option.description,
+                })
                 .collect(),
             multiple: asked.multiple,
             custom: asked.custom.unwrap_or(true),
         });
-        within_limit(AskBody::Question { questions: questions.collect() })
+        within_limit(AskBody::Question {
+            questions: questions.collect(),
+        })
     }
 
     /// No more can wait.
@@ -68,7 +81,12 @@ impl Asks {
     }
 
     /// An ask has come; nothing when it is known already.
-    pub(crate) fn opened(&mut self, turn_id: &TurnId, id: &str, body: AskBody) -> Option<DriverEvent> {
+    pub(crate) fn opened(
+        &mut self,
+        turn_id: &TurnId,
+        id: &str,
+        body: AskBody,
+    ) -> Option<DriverEvent> {
         if self.open.contains_key(id) {
             return None;
         }
@@ -79,21 +97,38 @@ impl Asks {
         let is_question = matches!(body, AskBody::Question { .. });
         self.open.insert(
             id.to_owned(),
-            OpenAsk { turn_id: turn_id.clone(), is_question, question_count, is_being_answered: false },
+            OpenAsk {
+                turn_id: turn_id.clone(),
+                is_question,
+                question_count,
+                is_being_answered: false,
+            },
         );
-        Some(DriverEvent::AskOpened { turn_id: turn_id.clone(), agent_ask_id: id.to_owned(), body })
+        Some(DriverEvent::AskOpened {
+            turn_id: turn_id.clone(),
+            agent_ask_id: id.to_owned(),
+            body,
+        })
     }
 
     /// opencode says that an ask is settled; nothing when we did it ourselves.
     pub(crate) fn settled_elsewhere(&mut self, id: &str) -> Option<DriverEvent> {
         let ask = self.open.remove(id)?;
-        (!ask.is_being_answered).then(|| Settled { turn_id: ask.turn_id, id: id.to_owned() }.into())
+        (!ask.is_being_answered).then(|| {
+            Settled {
+                turn_id: ask.turn_id,
+                id: id.to_owned(),
+            }
+            .into()
+        })
     }
 
     /// Closes every ask that is not said to wait still.
     pub(crate) fn close_unless(&mut self, waits: impl Fn(&str) -> bool) -> Vec<DriverEvent> {
         let gone: Vec<String> = self.open.keys().filter(|id| !waits(id)).cloned().collect();
-        gone.iter().filter_map(|id| self.settled_elsewhere(id)).collect()
+        gone.iter()
+            .filter_map(|id| self.settled_elsewhere(id))
+            .collect()
     }
 
     /// Checks an answer and notes that it is on its way.
@@ -119,20 +154,26 @@ impl Asks {
 
 impl OpenAsk {
     fn reply(&self, answer: AskAnswer) -> Result<Reply, DriverError> {
-        let wrong = |detail: &str| Err(DriverError::WrongAnswer { detail: detail.to_owned() });
+        let wrong = |detail: &str| {
+            Err(DriverError::WrongAnswer {
+                detail: detail.to_owned(),
+            })
+        };
         match (answer, self.is_question) {
             (AskAnswer::Once, false) => Ok(Reply::Once),
             (AskAnswer::Always, false) => Ok(Reply::Always),
-            (AskAnswer::Reject { message }, false) => {
-                Ok(Reply::Reject { message: message.filter(|message| !message.trim().is_empty()) })
-            }
+            (AskAnswer::Reject { message }, false) => Ok(Reply::Reject {
+                message: message.filter(|message| !message.trim().is_empty()),
+            }),
             (AskAnswer::Unknown, false) => Ok(Reply::Reject { message: None }),
             (AskAnswer::Answers { answers }, true) if answers.len() == self.question_count => {
                 Ok(Reply::Answers(answers))
             }
-            (AskAnswer::Answers { answers }, true) => {
-                wrong(&format!("{} answers to {} questions", answers.len(), self.question_count))
-            }
+            (AskAnswer::Answers { answers }, true) => wrong(&format!(
+                "{} answers to {} questions",
+                answers.len(),
+                self.question_count
+            )),
             (AskAnswer::Reject { .. } | AskAnswer::Unknown, true) => Ok(Reply::Dismiss),
             (AskAnswer::Once | AskAnswer::Always, true) => wrong("a question is answered in words"),
             (AskAnswer::Answers { .. }, false) => wrong("a permission is allowed or denied"),
@@ -145,9 +186,16 @@ fn within_limit(body: AskBody) -> AskBody {
         return body;
     }
     let short = |text: String| clipped(&text, TEXT_KEPT_BYTES).0;
-    let list = |texts: Vec<String>| -> Vec<String> { texts.into_iter().take(TEXTS_KEPT).map(short).collect() };
+    let list = |texts: Vec<String>| -> Vec<String> {
+        texts.into_iter().take(TEXTS_KEPT).map(short).collect()
+    };
     match body {
-        AskBody::Permission { permission, patterns, detail, always } => AskBody::Permission {
+        AskBody::Permission {
+            permission,
+            patterns,
+            detail,
+            always,
+        } => AskBody::Permission {
             permission: short(permission),
             patterns: list(patterns),
             // A sixth of it is safe: a control byte takes six characters in JSON.
@@ -208,7 +256,10 @@ mod tests {
         assert!(asks.opened(&turn(), "per_1", permission("ls")).is_none());
         assert_eq!(asks.answering("per_1", AskAnswer::Once), Ok(Reply::Once));
         assert_eq!(asks.settled_elsewhere("per_1"), None);
-        assert_eq!(asks.answering("per_1", AskAnswer::Once), Err(DriverError::UnknownAsk));
+        assert_eq!(
+            asks.answering("per_1", AskAnswer::Once),
+            Err(DriverError::UnknownAsk)
+        );
     }
 
     #[test]
@@ -216,7 +267,12 @@ mod tests {
         let mut asks = Asks::default();
         asks.opened(&turn(), "per_1", permission("ls"));
         assert!(matches!(
-            asks.answering("per_1", AskAnswer::Answers { answers: Vec::new() }),
+            asks.answering(
+                "per_1",
+                AskAnswer::Answers {
+                    answers: Vec::new()
+                }
+            ),
             Err(DriverError::WrongAnswer { .. })
         ));
         let question = Question {
@@ -226,11 +282,28 @@ mod tests {
             multiple: false,
             custom: true,
         };
-        asks.opened(&turn(), "que_1", AskBody::Question { questions: vec![question] });
-        for wrong in [AskAnswer::Once, AskAnswer::Answers { answers: Vec::new() }] {
-            assert!(matches!(asks.answering("que_1", wrong), Err(DriverError::WrongAnswer { .. })));
+        asks.opened(
+            &turn(),
+            "que_1",
+            AskBody::Question {
+                questions: vec![question],
+            },
+        );
+        for wrong in [
+            AskAnswer::Once,
+            AskAnswer::Answers {
+                answers: Vec::new(),
+            },
+        ] {
+            assert!(matches!(
+                asks.answering("que_1", wrong),
+                Err(DriverError::WrongAnswer { .. })
+            ));
         }
-        assert_eq!(asks.answering("que_1", AskAnswer::Reject { message: None }), Ok(Reply::Dismiss));
+        assert_eq!(
+            asks.answering("que_1", AskAnswer::Reject { message: None }),
+            Ok(Reply::Dismiss)
+        );
     }
 
     #[test]
@@ -244,7 +317,9 @@ mod tests {
             multiple: false,
             custom: true,
         };
-        let body = within_limit(AskBody::Question { questions: vec![question; 5] });
+        let body = within_limit(AskBody::Question {
+            questions: vec![question; 5],
+        });
         assert!(size(&body) <= ASK_MAX_BYTES);
     }
 }

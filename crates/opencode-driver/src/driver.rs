@@ -26,7 +26,11 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// Any [`DriverError`]; no process is left behind.
-    async fn start(&self, spec: SessionSpec, events: mpsc::Sender<DriverEvent>) -> Result<StartedSession, DriverError>;
+    async fn start(
+        &self,
+        spec: SessionSpec,
+        events: mpsc::Sender<DriverEvent>,
+    ) -> Result<StartedSession, DriverError>;
 }
 
 /// A driver and the program that it runs, for a person.
@@ -130,7 +134,10 @@ pub enum DriverError {
         reason: String,
     },
     /// The process ended before it took prompts.
-    #[error("opencode ended while it was starting ({status}).{}", last_words(stderr))]
+    #[error(
+        "opencode ended while it was starting ({status}).{}",
+        last_words(stderr)
+    )]
     ExitedAtStart {
         /// How it ended.
         status: String,
@@ -146,7 +153,9 @@ pub enum DriverError {
         stderr: String,
     },
     /// The process has ended.
-    #[error("opencode is not running any more ({reason}). Send the message again to start it anew.")]
+    #[error(
+        "opencode is not running any more ({reason}). Send the message again to start it anew."
+    )]
     Gone {
         /// How it ended.
         reason: String,
@@ -202,9 +211,11 @@ impl DriverError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NeverReady { .. } | Self::Gone { .. } | Self::TimedOut { .. } | Self::Busy | Self::Machine { .. } => {
-                true
-            }
+            Self::NeverReady { .. }
+            | Self::Gone { .. }
+            | Self::TimedOut { .. }
+            | Self::Busy
+            | Self::Machine { .. } => true,
             Self::Missing { .. }
             | Self::WrongVersion { .. }
             | Self::Directory { .. }

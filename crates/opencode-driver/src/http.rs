@@ -48,10 +48,11 @@ impl Server {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
-        let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", password.expose()));
+        let credentials = base64::engine::general_purpose::STANDARD
+            .encode(format!("{user}:{}", password.expose()));
         // Base 64 is always a valid header value.
-        let mut authorization =
-            HeaderValue::from_str(&format!("Basic {credentials}")).unwrap_or(HeaderValue::from_static(""));
+        let mut authorization = HeaderValue::from_str(&format!("Basic {credentials}"))
+            .unwrap_or(HeaderValue::from_static(""));
         authorization.set_sensitive(true);
         Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
@@ -63,7 +64,10 @@ impl Server {
 
     /// The same server with another limit for each request.
     pub(crate) fn with_limit(&self, limit: Duration) -> Self {
-        Self { limit, ..self.clone() }
+        Self {
+            limit,
+            ..self.clone()
+        }
     }
 
     /// Sends a request and reads the answer to its end.
@@ -81,22 +85,41 @@ impl Server {
             let body = Limited::new(body, BODY_MAX_BYTES)
                 .collect()
                 .await
-                .map_err(|error| DriverError::Malformed { operation, detail: error.to_string() })?
+                .map_err(|error| DriverError::Malformed {
+                    operation,
+                    detail: error.to_string(),
+                })?
                 .to_bytes();
-            Ok(Answer { status, headers: head.headers, body, operation })
+            Ok(Answer {
+                status,
+                headers: head.headers,
+                body,
+                operation,
+            })
         };
-        tokio::time::timeout(self.limit, exchange).await.map_err(|_| DriverError::TimedOut { operation })?
+        tokio::time::timeout(self.limit, exchange)
+            .await
+            .map_err(|_| DriverError::TimedOut { operation })?
     }
 
     /// Opens a stream; only the time until its head is limited.
-    pub(crate) async fn open(&self, operation: &'static str, path: &str) -> Result<Incoming, DriverError> {
-        let response = tokio::time::timeout(self.limit, self.request(operation, Method::GET, path, None))
-            .await
-            .map_err(|_| DriverError::TimedOut { operation })??;
+    pub(crate) async fn open(
+        &self,
+        operation: &'static str,
+        path: &str,
+    ) -> Result<Incoming, DriverError> {
+        let response =
+            tokio::time::timeout(self.limit, self.request(operation, Method::GET, path, None))
+                .await
+                .map_err(|_| DriverError::TimedOut { operation })??;
         if response.status().is_success() {
             Ok(response.into_body())
         } else {
-            Err(DriverError::Refused { operation, status: response.status().as_u16(), message: "no stream".to_owned() })
+            Err(DriverError::Refused {
+                operation,
+                status: response.status().as_u16(),
+                message: "no stream".to_owned(),
+            })
         }
     }
 
@@ -112,12 +135,20 @@ impl Server {
             .uri(format!("{}{path}", self.address))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
-            .body(body.map(|body| Full::from(body.to_string())).unwrap_or_default())
-            .map_err(|error| DriverError::Malformed { operation, detail: error.to_string() })?;
+            .body(
+                body.map(|body| Full::from(body.to_string()))
+                    .unwrap_or_default(),
+            )
+            .map_err(|error| DriverError::Malformed {
+                operation,
+                detail: error.to_string(),
+            })?;
         self.client
             .request(request)
             .await
-            .map_err(|error| DriverError::Gone { reason: format!("{operation}: {}", causes(&error)) })
+            .map_err(|error| DriverError::Gone {
+                reason: format!("{operation}: {}", causes(&error)),
+            })
     }
 }
 
@@ -131,7 +162,9 @@ impl Answer {
         let message = serde_json::from_str::<Value>(&text)
             .ok()
             .and_then(|value| {
-                let message = value.pointer("/data/message").or_else(|| value.pointer("/message"))?;
+                let message = value
+                    .pointer("/data/message")
+                    .or_else(|| value.pointer("/message"))?;
                 Some(message.as_str()?.to_owned())
             })
             .unwrap_or_else(|| text.into_owned());
@@ -145,8 +178,10 @@ impl Answer {
     /// The answer's JSON, unless it is a refusal.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T, DriverError> {
         let answer = self.success()?;
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| DriverError::Malformed { operation: answer.operation, detail: error.to_string() })
+        serde_json::from_slice(&answer.body).map_err(|error| DriverError::Malformed {
+            operation: answer.operation,
+            detail: error.to_string(),
+        })
     }
 }
 

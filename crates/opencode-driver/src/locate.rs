@@ -71,7 +71,10 @@ fn candidates(config: &LocateConfig) -> Vec<PathBuf> {
     if let Some(explicit) = &config.explicit {
         return vec![explicit.clone()];
     }
-    let pinned = config.pinned.iter().flat_map(|directory| pinned_programs(directory));
+    let pinned = config
+        .pinned
+        .iter()
+        .flat_map(|directory| pinned_programs(directory));
     let on_path = config.search_path.then(|| env::var_os("PATH")).flatten();
     let on_path = on_path
         .iter()
@@ -92,10 +95,21 @@ fn pinned_programs(directory: &Path) -> Vec<PathBuf> {
         other => other,
     };
     // The plain build needs AVX2; a machine without it has the baseline one.
-    let plain = if has_avx2() { ["", "-baseline"] } else { ["-baseline", ""] };
-    let libraries = if cfg!(target_env = "musl") { ["-musl", ""] } else { ["", "-musl"] };
-    let variants =
-        libraries.into_iter().flat_map(|library| plain.into_iter().map(move |build| format!("{build}{library}")));
+    let plain = if has_avx2() {
+        ["", "-baseline"]
+    } else {
+        ["-baseline", ""]
+    };
+    let libraries = if cfg!(target_env = "musl") {
+        ["-musl", ""]
+    } else {
+        ["", "-musl"]
+    };
+    let variants = libraries.into_iter().flat_map(|library| {
+        plain
+            .into_iter()
+            .map(move |build| format!("{build}{library}"))
+    });
     variants
         .map(|variant| {
             directory
@@ -115,7 +129,11 @@ fn has_avx2() -> bool {
 }
 
 fn program_name() -> &'static str {
-    if cfg!(windows) { "opencode.exe" } else { "opencode" }
+    if cfg!(windows) {
+        "opencode.exe"
+    } else {
+        "opencode"
+    }
 }
 
 /// Runs a program for its version.
@@ -128,8 +146,12 @@ async fn check(path: &Path) -> Result<String, DriverError> {
             "Install opencode {PINNED_VERSION} (npm install -g opencode-ai@{PINNED_VERSION}), or name another program by ORCHESTRATOR_OPENCODE."
         ),
     };
-    let run =
-        Command::new(path).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).output();
+    let run = Command::new(path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output();
     let output = match tokio::time::timeout(VERSION_TIMEOUT, run).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => {
@@ -138,20 +160,39 @@ async fn check(path: &Path) -> Result<String, DriverError> {
                 reason: error.to_string(),
             });
         }
-        Err(_) => return Err(wrong(format!("unknown: it did not say within {} s", VERSION_TIMEOUT.as_secs()))),
+        Err(_) => {
+            return Err(wrong(format!(
+                "unknown: it did not say within {} s",
+                VERSION_TIMEOUT.as_secs()
+            )));
+        }
     };
-    let said: String = String::from_utf8_lossy(&output.stdout).trim().chars().take(QUOTE_MAX_CHARS).collect();
+    let said: String = String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .chars()
+        .take(QUOTE_MAX_CHARS)
+        .collect();
     if output.status.success() && accepts_version(&said) {
         return Ok(said);
     }
-    Err(wrong(if said.is_empty() { format!("unknown: --version ended with {}", output.status) } else { said }))
+    Err(wrong(if said.is_empty() {
+        format!("unknown: --version ended with {}", output.status)
+    } else {
+        said
+    }))
 }
 
 fn advice(config: &LocateConfig) -> String {
     match (&config.explicit, &config.pinned) {
-        (Some(_), _) => "Correct the path, or leave it out to use the one that this product installs.".to_owned(),
+        (Some(_), _) => {
+            "Correct the path, or leave it out to use the one that this product installs."
+                .to_owned()
+        }
         (None, Some(directory)) => {
-            format!("Run ./start, which installs it, or `npm ci --ignore-scripts` in {}.", directory.display())
+            format!(
+                "Run ./start, which installs it, or `npm ci --ignore-scripts` in {}.",
+                directory.display()
+            )
         }
         (None, None) => format!("Install it with `npm install -g opencode-ai@{PINNED_VERSION}`."),
     }

@@ -83,21 +83,32 @@ impl Opencode {
     /// A driver; nothing is started yet.
     #[must_use]
     pub fn new(config: OpencodeConfig) -> Self {
-        Self { config, binary: OnceCell::new() }
+        Self {
+            config,
+            binary: OnceCell::new(),
+        }
     }
 
     /// The opencode to run, looked for once; a failure is not kept.
     async fn binary(&self) -> Result<&OpencodeBinary, DriverError> {
-        self.binary.get_or_try_init(|| locate(&self.config.locate)).await
+        self.binary
+            .get_or_try_init(|| locate(&self.config.locate))
+            .await
     }
 
     /// Starts a process that takes requests: `acp` if it comes up, else `serve`.
-    async fn launch(&self, binary: &OpencodeBinary, spec: &SessionSpec) -> Result<(Running, Api), DriverError> {
+    async fn launch(
+        &self,
+        binary: &OpencodeBinary,
+        spec: &SessionSpec,
+    ) -> Result<(Running, Api), DriverError> {
         match self.launch_as(Hosting::Acp, binary, spec).await {
             Err(first @ (DriverError::ExitedAtStart { .. } | DriverError::NeverReady { .. })) => {
                 warn!(error = %first, "`opencode acp` did not come up; trying `opencode serve`");
                 // What `acp` said is what the person can act on, should this fail too.
-                self.launch_as(Hosting::Serve, binary, spec).await.map_err(|_| first)
+                self.launch_as(Hosting::Serve, binary, spec)
+                    .await
+                    .map_err(|_| first)
             }
             launched => launched,
         }
@@ -113,7 +124,8 @@ impl Opencode {
         loop {
             tries += 1;
             match self.try_port(hosting, binary, spec).await {
-                Err(DriverError::ExitedAtStart { stderr, .. }) if tries < PORT_TRIES && is_port_taken(&stderr) => {}
+                Err(DriverError::ExitedAtStart { stderr, .. })
+                    if tries < PORT_TRIES && is_port_taken(&stderr) => {}
                 launched => return launched,
             }
         }
@@ -130,7 +142,11 @@ impl Opencode {
         let sessions = self.config.state_dir.join("sessions");
         std::fs::create_dir_all(&sessions).map_err(|error| machine(&sessions, &error))?;
         let database = absolute(&sessions)?.join(format!("{}.db", spec.chat_session_id));
-        let lean = if self.config.lean { Some(absolute(&self.config.state_dir)?.join("lean")) } else { None };
+        let lean = if self.config.lean {
+            Some(absolute(&self.config.state_dir)?.join("lean"))
+        } else {
+            None
+        };
         let setting = Setting {
             port,
             password: &password,
@@ -149,7 +165,15 @@ impl Opencode {
             ready_limit: self.config.ready_limit,
         })
         .await?;
-        Ok((running, Api::new(Server::new(port, SERVER_USER, &password, self.config.request_limit))))
+        Ok((
+            running,
+            Api::new(Server::new(
+                port,
+                SERVER_USER,
+                &password,
+                self.config.request_limit,
+            )),
+        ))
     }
 }
 
@@ -164,11 +188,23 @@ impl Driver for Opencode {
         })
     }
 
-    async fn start(&self, spec: SessionSpec, events: mpsc::Sender<DriverEvent>) -> Result<StartedSession, DriverError> {
+    async fn start(
+        &self,
+        spec: SessionSpec,
+        events: mpsc::Sender<DriverEvent>,
+    ) -> Result<StartedSession, DriverError> {
         let directory = std::fs::metadata(&spec.directory).map_err(|error| error.to_string());
-        let directory =
-            directory.and_then(|found| if found.is_dir() { Ok(()) } else { Err("it is not a directory".to_owned()) });
-        directory.map_err(|reason| DriverError::Directory { directory: spec.directory.clone(), reason })?;
+        let directory = directory.and_then(|found| {
+            if found.is_dir() {
+                Ok(())
+            } else {
+                Err("it is not a directory".to_owned())
+            }
+        });
+        directory.map_err(|reason| DriverError::Directory {
+            directory: spec.directory.clone(),
+            reason,
+        })?;
         let binary = self.binary().await?;
         let (running, api) = self.launch(binary, &spec).await?;
         let opened = async {
@@ -184,14 +220,33 @@ impl Driver for Opencode {
         match opened.await {
             Ok((stream, (session, is_new), defaults)) => {
                 info!(chat = %spec.chat_session_id, session, model = ?defaults.model, agent = ?defaults.agent, "opencode is ready");
-                let (model, agent) = (defaults.model.as_ref().map(ModelRef::to_string), defaults.agent.clone());
-                let process = OpencodeProcess::follow(api, session.clone(), defaults, running, is_new, stream, events);
-                Ok(StartedSession { agent_session_id: session, model, agent, process: Box::new(process) })
+                let (model, agent) = (
+                    defaults.model.as_ref().map(ModelRef::to_string),
+                    defaults.agent.clone(),
+                );
+                let process = OpencodeProcess::follow(
+                    api,
+                    session.clone(),
+                    defaults,
+                    running,
+                    is_new,
+                    stream,
+                    events,
+                );
+                Ok(StartedSession {
+                    agent_session_id: session,
+                    model,
+                    agent,
+                    process: Box::new(process),
+                })
             }
             Err(error) => {
                 let status = running.exit_status();
                 running.end().await;
-                Err(status.map_or(error, |status| DriverError::ExitedAtStart { status, stderr: running.last_words() }))
+                Err(status.map_or(error, |status| DriverError::ExitedAtStart {
+                    status,
+                    stderr: running.last_words(),
+                }))
             }
         }
     }
@@ -220,7 +275,10 @@ async fn defaults(api: &Api, spec: &SessionSpec) -> Result<Defaults, DriverError
         })?),
     };
     if model.is_some() && spec.agent.is_some() {
-        return Ok(Defaults { model, agent: spec.agent.clone() });
+        return Ok(Defaults {
+            model,
+            agent: spec.agent.clone(),
+        });
     }
     let (agent, model) = api.defaults(spec.agent.as_deref(), model).await?;
     Ok(Defaults { model, agent })
@@ -236,17 +294,21 @@ fn wrong_version(binary: &OpencodeBinary, found: String) -> DriverError {
 }
 
 fn free_port() -> Result<u16, DriverError> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(|error| DriverError::Machine {
-        what: "no free port on loopback".to_owned(),
-        reason: error.to_string(),
-    })
+    let port =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    port.map(|address| address.port())
+        .map_err(|error| DriverError::Machine {
+            what: "no free port on loopback".to_owned(),
+            reason: error.to_string(),
+        })
 }
 
 fn password() -> Result<Secret, DriverError> {
     let mut entropy = [0; 32];
-    getrandom::fill(&mut entropy)
-        .map_err(|error| DriverError::Machine { what: "no random bytes".to_owned(), reason: error.to_string() })?;
+    getrandom::fill(&mut entropy).map_err(|error| DriverError::Machine {
+        what: "no random bytes".to_owned(),
+        reason: error.to_string(),
+    })?;
     Ok(Secret::generate("ocp", entropy))
 }
 
@@ -255,5 +317,8 @@ fn absolute(path: &Path) -> Result<PathBuf, DriverError> {
 }
 
 fn machine(path: &Path, error: &std::io::Error) -> DriverError {
-    DriverError::Machine { what: format!("{} can't be used", path.display()), reason: error.to_string() }
+    DriverError::Machine {
+        what: format!("{} can't be used", path.display()),
+        reason: error.to_string(),
+    }
 }

@@ -51,7 +51,8 @@ impl RunningOutput {
 
 /// What `next` has after what it shares with the end of `previous`.
 fn added<'a>(previous: &str, next: &'a str) -> &'a str {
-    next.strip_prefix(previous).unwrap_or_else(|| &next[overlap(previous.as_bytes(), next.as_bytes())..])
+    next.strip_prefix(previous)
+        .unwrap_or_else(|| &next[overlap(previous.as_bytes(), next.as_bytes())..])
 }
 
 /// The length of the longest end of `previous` that `next` begins with (Knuth, Morris and Pratt).
@@ -61,7 +62,11 @@ fn overlap(previous: &[u8], next: &[u8]) -> usize {
         table[index] = step(next, &table, table[index - 1], next[index]);
     }
     previous.iter().fold(0, |matched, byte| {
-        let matched = if matched == next.len() { table.last().copied().unwrap_or(0) } else { matched };
+        let matched = if matched == next.len() {
+            table.last().copied().unwrap_or(0)
+        } else {
+            matched
+        };
         step(next, &table, matched, *byte)
     })
 }
@@ -71,7 +76,11 @@ fn step(pattern: &[u8], table: &[usize], mut matched: usize, byte: u8) -> usize 
     while matched > 0 && pattern[matched] != byte {
         matched = table[matched - 1];
     }
-    if pattern.get(matched) == Some(&byte) { matched + 1 } else { matched }
+    if pattern.get(matched) == Some(&byte) {
+        matched + 1
+    } else {
+        matched
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@ pub(crate) struct Preview {
 
 impl Preview {
     pub(crate) fn new(turn_id: TurnId) -> Self {
-        Self { turn_id, shown: Transcript::default() }
+        Self {
+            turn_id,
+            shown: Transcript::default(),
+        }
     }
 
     /// The parts that readers have.
@@ -37,7 +40,11 @@ impl Preview {
         let mut events = Vec::new();
         while !text.is_empty() {
             let (piece, rest) = text.split_at(piece_end(text));
-            events.push(self.tell(ChunkOp::Append { part: id.to_owned(), kind, delta: piece.to_owned() }));
+            events.push(self.tell(ChunkOp::Append {
+                part: id.to_owned(),
+                kind,
+                delta: piece.to_owned(),
+            }));
             text = rest;
         }
         events
@@ -58,19 +65,34 @@ impl Preview {
         let head = head(call);
         let shown = self.part(id).and_then(|part| match &part.body {
             PartBody::Tool(shown) => Some(shown),
-            PartBody::Text { .. } | PartBody::Reasoning { .. } | PartBody::Notice { .. } | PartBody::Unknown => None,
+            PartBody::Text { .. }
+            | PartBody::Reasoning { .. }
+            | PartBody::Notice { .. }
+            | PartBody::Unknown => None,
         });
-        let is_head_shown = shown.is_some_and(|shown| ToolCall { output: None, ..shown.clone() } == head);
+        let is_head_shown = shown.is_some_and(|shown| {
+            ToolCall {
+                output: None,
+                ..shown.clone()
+            } == head
+        });
         let shown_output = shown.and_then(|shown| shown.output.as_deref());
         let (output, rest) = match (&call.output, shown_output) {
             (None, _) => (None, ""),
-            (Some(output), Some(shown)) if output.starts_with(shown) => (None, &output[shown.len()..]),
+            (Some(output), Some(shown)) if output.starts_with(shown) => {
+                (None, &output[shown.len()..])
+            }
             (Some(output), _) => (Some(String::new()), output.as_str()),
         };
         let mut events = Vec::new();
         if !is_head_shown || output.is_some() {
             let body = PartBody::Tool(ToolCall { output, ..head });
-            events.push(self.tell(ChunkOp::Replace { part: Part { id: id.to_owned(), body } }));
+            events.push(self.tell(ChunkOp::Replace {
+                part: Part {
+                    id: id.to_owned(),
+                    body,
+                },
+            }));
         }
         events.extend(self.append(id, DeltaKind::ToolOutput, rest));
         events
@@ -81,12 +103,23 @@ impl Preview {
         if self.part(&id).is_some() {
             return Vec::new();
         }
-        vec![self.tell(ChunkOp::Replace { part: Part { id, body: PartBody::Notice { text: text.to_owned() } } })]
+        vec![self.tell(ChunkOp::Replace {
+            part: Part {
+                id,
+                body: PartBody::Notice {
+                    text: text.to_owned(),
+                },
+            },
+        })]
     }
 
     /// Voids a text, if there is any.
     pub(crate) fn supersede(&mut self, id: &str) -> Option<DriverEvent> {
-        (!self.text(id).is_empty()).then(|| self.tell(ChunkOp::Supersede { part: id.to_owned() }))
+        (!self.text(id).is_empty()).then(|| {
+            self.tell(ChunkOp::Supersede {
+                part: id.to_owned(),
+            })
+        })
     }
 
     /// Makes a complete answer of opencode's one that readers can be brought to: with the notices where they
@@ -111,9 +144,17 @@ impl Preview {
         let is_kept = |id: &&PartId| full.parts.iter().any(|part| part.id == **id);
         let shown: Vec<&PartId> = text_ids(self.shown.parts()).filter(is_kept).collect();
         let wanted: Vec<PartId> = text_ids(&full.parts).cloned().collect();
-        let same = shown.iter().zip(&wanted).take_while(|(shown, wanted)| **shown == *wanted).count();
+        let same = shown
+            .iter()
+            .zip(&wanted)
+            .take_while(|(shown, wanted)| **shown == *wanted)
+            .count();
         if same < shown.len() {
-            for part in full.parts.iter_mut().filter(|part| wanted[same..].contains(&part.id)) {
+            for part in full
+                .parts
+                .iter_mut()
+                .filter(|part| wanted[same..].contains(&part.id))
+            {
                 part.id.push('~');
             }
         }
@@ -123,8 +164,15 @@ impl Preview {
     /// The chunks that bring whoever has read them all to the complete answer.
     pub(crate) fn settle(&mut self, answer: &FullMessage) -> Vec<DriverEvent> {
         let is_gone = |shown: &&Part| answer.parts.iter().all(|part| part.id != shown.id);
-        let gone: Vec<PartId> = self.shown.parts().iter().filter(is_gone).map(|part| part.id.clone()).collect();
-        let mut events: Vec<DriverEvent> = gone.iter().filter_map(|id| self.supersede(id)).collect();
+        let gone: Vec<PartId> = self
+            .shown
+            .parts()
+            .iter()
+            .filter(is_gone)
+            .map(|part| part.id.clone())
+            .collect();
+        let mut events: Vec<DriverEvent> =
+            gone.iter().filter_map(|id| self.supersede(id)).collect();
         for part in &answer.parts {
             events.extend(match &part.body {
                 PartBody::Text { text } => self.set_text(&part.id, DeltaKind::Text, text),
@@ -151,7 +199,10 @@ impl Preview {
 
     fn tell(&mut self, op: ChunkOp) -> DriverEvent {
         self.shown.apply_op(&op);
-        DriverEvent::Chunk { turn_id: self.turn_id.clone(), op }
+        DriverEvent::Chunk {
+            turn_id: self.turn_id.clone(),
+            op,
+        }
     }
 }
 
@@ -243,9 +294,20 @@ mod tests {
             let mut events = preview.set_tool("a", &call(fill));
             events.extend(preview.set_text("b", DeltaKind::Text, &fill.repeat(50_000)));
             for event in events {
-                let DriverEvent::Chunk { turn_id, op } = event else { panic!("{event:?}") };
-                let json = serde_json::to_vec(&[Chunk { turn: turn_id, seq: u64::MAX, op }]).unwrap();
-                assert!(json.len() <= CHUNK_BATCH_MAX_BYTES, "{fill:?}: {}", json.len());
+                let DriverEvent::Chunk { turn_id, op } = event else {
+                    panic!("{event:?}")
+                };
+                let json = serde_json::to_vec(&[Chunk {
+                    turn: turn_id,
+                    seq: u64::MAX,
+                    op,
+                }])
+                .unwrap();
+                assert!(
+                    json.len() <= CHUNK_BATCH_MAX_BYTES,
+                    "{fill:?}: {}",
+                    json.len()
+                );
             }
             assert_eq!(preview.text("b"), fill.repeat(50_000));
         }
@@ -254,12 +316,21 @@ mod tests {
     #[test]
     fn a_tools_output_is_not_sent_twice() {
         let mut preview = preview();
-        let running =
-            ToolCall { state: ToolState::Running, output: None, input: String::new(), error: None, ..call("x") };
+        let running = ToolCall {
+            state: ToolState::Running,
+            output: None,
+            input: String::new(),
+            error: None,
+            ..call("x")
+        };
         assert_eq!(preview.set_tool("a", &running).len(), 1);
         assert_eq!(preview.set_tool("a", &running), Vec::new());
         preview.append("a", DeltaKind::ToolOutput, "one\n");
-        let done = ToolCall { state: ToolState::Completed, output: Some("one\ntwo\n".to_owned()), ..running };
+        let done = ToolCall {
+            state: ToolState::Completed,
+            output: Some("one\ntwo\n".to_owned()),
+            ..running
+        };
         let events = preview.set_tool("a", &done);
         let ops: Vec<ChunkOp> = events
             .into_iter()

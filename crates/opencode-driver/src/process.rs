@@ -54,7 +54,8 @@ pub(crate) struct Running {
 pub(crate) async fn launch(launch: Launch<'_>) -> Result<Running, DriverError> {
     let mut child = spawn(&launch)?;
     let stderr = Arc::new(Mutex::new(VecDeque::new()));
-    let (Some(mut stdin), Some(stdout), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    let (Some(mut stdin), Some(stdout), Some(errors)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(DriverError::Machine {
             what: "opencode could not be started".to_owned(),
@@ -75,12 +76,18 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Running, DriverError> {
         Readiness::Ready => Ok(running),
         Readiness::Exited(status) => {
             let _ = tokio::time::timeout(LAST_WORDS_LIMIT, errors).await;
-            Err(DriverError::ExitedAtStart { status, stderr: running.last_words() })
+            Err(DriverError::ExitedAtStart {
+                status,
+                stderr: running.last_words(),
+            })
         }
         Readiness::Late => {
             running.end().await;
             let waited_ms = u64::try_from(launch.ready_limit.as_millis()).unwrap_or(u64::MAX);
-            Err(DriverError::NeverReady { waited_ms, stderr: running.last_words() })
+            Err(DriverError::NeverReady {
+                waited_ms,
+                stderr: running.last_words(),
+            })
         }
     }
 }
@@ -103,7 +110,11 @@ impl Running {
     /// Waits until it has ended and says how.
     pub(crate) async fn exited(&self) -> String {
         let mut exit = self.exit.clone();
-        let status = exit.wait_for(Option::is_some).await.ok().and_then(|status| status.clone());
+        let status = exit
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|status| status.clone());
         status.unwrap_or_else(|| "it is not known how".to_owned())
     }
 
@@ -120,7 +131,13 @@ impl Running {
 
     /// The end of what it wrote to its standard error, without colours.
     pub(crate) fn last_words(&self) -> String {
-        let kept: Vec<u8> = self.stderr.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let kept: Vec<u8> = self
+            .stderr
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .collect();
         plain(&String::from_utf8_lossy(&kept))
     }
 }
@@ -132,9 +149,14 @@ impl Drop for Running {
 }
 
 fn spawn(launch: &Launch<'_>) -> Result<Child, DriverError> {
-    let failed = |reason: String| DriverError::Machine { what: "opencode could not be started".to_owned(), reason };
-    let (supervisor, arguments) =
-        launch.supervisor.split_first().ok_or_else(|| failed("there is no supervisor".to_owned()))?;
+    let failed = |reason: String| DriverError::Machine {
+        what: "opencode could not be started".to_owned(),
+        reason,
+    };
+    let (supervisor, arguments) = launch
+        .supervisor
+        .split_first()
+        .ok_or_else(|| failed("there is no supervisor".to_owned()))?;
     let mut command = Command::new(supervisor);
     command
         .args(arguments)
@@ -151,15 +173,23 @@ fn spawn(launch: &Launch<'_>) -> Result<Child, DriverError> {
     {
         command.process_group(0);
         // So that a listing of processes shows a name and not `/proc/self/exe`.
-        if let Some(name) = std::env::current_exe().ok().filter(|_| supervisor == "/proc/self/exe") {
+        if let Some(name) = std::env::current_exe()
+            .ok()
+            .filter(|_| supervisor == "/proc/self/exe")
+        {
             command.arg0(name);
         }
     }
-    command.spawn().map_err(|error| failed(format!("{}: {error}", supervisor.display())))
+    command
+        .spawn()
+        .map_err(|error| failed(format!("{}: {error}", supervisor.display())))
 }
 
 /// Keeps the process in a task of its own: the end of its standard input is what ends it.
-fn keep(mut child: Child, stdin: ChildStdin) -> (CancellationToken, watch::Receiver<Option<String>>) {
+fn keep(
+    mut child: Child,
+    stdin: ChildStdin,
+) -> (CancellationToken, watch::Receiver<Option<String>>) {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let (tell, exit) = watch::channel(None);
@@ -171,7 +201,9 @@ fn keep(mut child: Child, stdin: ChildStdin) -> (CancellationToken, watch::Recei
                 end_within(&mut child, END_LIMIT.max(EOF_GRACE + TERM_GRACE)).await
             }
         };
-        tell.send_replace(Some(status.map_or_else(|error| error.to_string(), describe)));
+        tell.send_replace(Some(
+            status.map_or_else(|error| error.to_string(), describe),
+        ));
     });
     (stop, exit)
 }
@@ -201,7 +233,11 @@ async fn watch_stdout(stdout: ChildStdout, hosting: Hosting, ready: watch::Sende
     let mut line = Vec::new();
     loop {
         line.clear();
-        match (&mut reader).take(STDOUT_LINE_MAX_BYTES).read_until(b'\n', &mut line).await {
+        match (&mut reader)
+            .take(STDOUT_LINE_MAX_BYTES)
+            .read_until(b'\n', &mut line)
+            .await
+        {
             Ok(0) | Err(_) => return,
             Ok(_) if hosting.says_ready(&String::from_utf8_lossy(&line)) => {
                 ready.send_replace(true);
@@ -236,7 +272,12 @@ fn plain(text: &str) -> String {
             shown.push(character);
         }
     }
-    shown.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    shown
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 #[cfg(test)]

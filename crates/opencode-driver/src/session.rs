@@ -126,8 +126,10 @@ impl AgentProcess for OpencodeProcess {
             return Ok(TurnRecall::Absent);
         }
         let messages = shared.api.turn_messages(&shared.session, turn_id).await?;
-        Ok(finished(&messages)
-            .map_or_else(|| TurnRecall::Unfinished(fitted(full_message(&messages))), TurnRecall::Finished))
+        Ok(finished(&messages).map_or_else(
+            || TurnRecall::Unfinished(fitted(full_message(&messages))),
+            TurnRecall::Finished,
+        ))
     }
 
     async fn abort(&self, turn_id: &TurnId) -> Result<(), DriverError> {
@@ -146,7 +148,11 @@ impl AgentProcess for OpencodeProcess {
         match shared.api.reply(agent_ask_id, &reply).await {
             Ok(was_waited_for) => {
                 shared.tracker().asks().answered(agent_ask_id);
-                if was_waited_for { Ok(()) } else { Err(DriverError::UnknownAsk) }
+                if was_waited_for {
+                    Ok(())
+                } else {
+                    Err(DriverError::UnknownAsk)
+                }
             }
             Err(error) => {
                 shared.tracker().asks().not_answered(agent_ask_id);
@@ -167,7 +173,9 @@ impl Shared {
     }
 
     fn is_alive(&self) -> Result<(), DriverError> {
-        self.running.exit_status().map_or(Ok(()), |reason| Err(DriverError::Gone { reason }))
+        self.running
+            .exit_status()
+            .map_or(Ok(()), |reason| Err(DriverError::Gone { reason }))
     }
 
     /// Ends the process after it has written its state; returns when nothing of it is left.
@@ -189,13 +197,21 @@ impl Shared {
         }
         let handed = self
             .api
-            .prompt(&self.session, turn_id, text, self.defaults.model.as_ref(), self.defaults.agent.as_deref())
+            .prompt(
+                &self.session,
+                turn_id,
+                text,
+                self.defaults.model.as_ref(),
+                self.defaults.agent.as_deref(),
+            )
             .await;
         match handed {
-            Err(error) if error.leaves_prompt_in_doubt() => match self.api.has_prompt(&self.session, turn_id).await {
-                Ok(true) => Ok(()),
-                Ok(false) | Err(_) => Err(error),
-            },
+            Err(error) if error.leaves_prompt_in_doubt() => {
+                match self.api.has_prompt(&self.session, turn_id).await {
+                    Ok(true) => Ok(()),
+                    Ok(false) | Err(_) => Err(error),
+                }
+            }
             handed => handed,
         }
     }
@@ -223,19 +239,29 @@ impl EventStream {
     pub(crate) async fn open(api: &Api, limit: Duration) -> Result<Self, DriverError> {
         const OPERATION: &str = "waiting for its first event";
         let body = api.events().await?;
-        let mut stream = Self { body, decoder: SseDecoder::default(), started: Vec::new() };
+        let mut stream = Self {
+            body,
+            decoder: SseDecoder::default(),
+            started: Vec::new(),
+        };
         let first = tokio::time::timeout(limit, stream.next())
             .await
-            .map_err(|_| DriverError::TimedOut { operation: OPERATION })?;
+            .map_err(|_| DriverError::TimedOut {
+                operation: OPERATION,
+            })?;
         match first {
             Ok(items) => {
                 stream.started = items;
                 Ok(stream)
             }
-            Err(StreamEnd::Lost(detail)) => Err(DriverError::Malformed { operation: OPERATION, detail }),
-            Err(StreamEnd::Endless) => {
-                Err(DriverError::Malformed { operation: OPERATION, detail: "a line without an end".to_owned() })
-            }
+            Err(StreamEnd::Lost(detail)) => Err(DriverError::Malformed {
+                operation: OPERATION,
+                detail,
+            }),
+            Err(StreamEnd::Endless) => Err(DriverError::Malformed {
+                operation: OPERATION,
+                detail: "a line without an end".to_owned(),
+            }),
         }
     }
 
@@ -243,12 +269,15 @@ impl EventStream {
     async fn next(&mut self) -> Result<Vec<SseItem>, StreamEnd> {
         let mut items = std::mem::take(&mut self.started);
         while items.is_empty() {
-            let frame = tokio::time::timeout(Duration::from_millis(SSE_DEAD_MS), self.body.frame()).await;
+            let frame =
+                tokio::time::timeout(Duration::from_millis(SSE_DEAD_MS), self.body.frame()).await;
             let frame = frame.map_err(|_| StreamEnd::Lost("it is silent".to_owned()))?;
             let frame = frame.ok_or_else(|| StreamEnd::Lost("it ended".to_owned()))?;
             let frame = frame.map_err(|error| StreamEnd::Lost(error.to_string()))?;
             if let Some(bytes) = frame.data_ref() {
-                self.decoder.push(bytes, &mut items).map_err(|EndlessLine| StreamEnd::Endless)?;
+                self.decoder
+                    .push(bytes, &mut items)
+                    .map_err(|EndlessLine| StreamEnd::Endless)?;
             }
         }
         Ok(items)
@@ -326,7 +355,9 @@ impl Reader {
             }
         };
         let mut last = self.shared.tracker().exited();
-        last.push(DriverEvent::Exited { reason: self.with_last_words(reason) });
+        last.push(DriverEvent::Exited {
+            reason: self.with_last_words(reason),
+        });
         let _ = self.tell(last).await;
     }
 
@@ -346,7 +377,9 @@ impl Reader {
             }
             Wake::Items(Err(StreamEnd::Endless)) => {
                 let size = SSE_SKIP_MAX_BYTES / (1024 * 1024);
-                Err(End::Broken(format!("opencode sent a line of more than {size} MiB and was stopped")))
+                Err(End::Broken(format!(
+                    "opencode sent a line of more than {size} MiB and was stopped"
+                )))
             }
             Wake::Look => self.look().await,
             Wake::Reconnect => self.reconnect().await,
@@ -385,7 +418,9 @@ impl Reader {
                 SseItem::Skipped => Err("it is too long".to_owned()),
             };
             match event {
-                Ok(Event::Other { kind }) => debug!(kind, "an event of opencode that means nothing here"),
+                Ok(Event::Other { kind }) => {
+                    debug!(kind, "an event of opencode that means nothing here")
+                }
                 Ok(event) => self.handle(event).await?,
                 // The turn's messages are read in full when it ends; what was missed is in there.
                 Err(why) => warn!(why, "an event of opencode was left out"),
@@ -427,19 +462,25 @@ impl Reader {
     async fn look(&mut self) -> Result<(), End> {
         self.look_at = None;
         self.quiet_at = Instant::now() + QUIET_LIMIT;
-        let Some(turn_id) = self.shared.tracker().current().cloned() else { return Ok(()) };
+        let Some(turn_id) = self.shared.tracker().current().cloned() else {
+            return Ok(());
+        };
         let shared = Arc::clone(&self.shared);
         let is_busy = match shared.api.is_busy(&shared.session).await {
             Ok(is_busy) => is_busy,
             Err(error) => return self.silence(error),
         };
-        let messages = if is_busy { Ok(Vec::new()) } else { shared.api.turn_messages(&shared.session, &turn_id).await };
+        let messages = if is_busy {
+            Ok(Vec::new())
+        } else {
+            shared.api.turn_messages(&shared.session, &turn_id).await
+        };
         let over = match messages {
             Ok(messages) => shared.tracker().look(is_busy, &messages),
             // It is there but its answer can't be had: what was streamed of it has to do.
-            Err(DriverError::Malformed { detail, .. }) => Some(
-                shared.tracker().give_up(&format!("The complete answer could not be read from opencode: {detail}")),
-            ),
+            Err(DriverError::Malformed { detail, .. }) => Some(shared.tracker().give_up(&format!(
+                "The complete answer could not be read from opencode: {detail}"
+            ))),
             Err(error) => return self.silence(error),
         };
         self.silent_looks = 0;
@@ -462,7 +503,9 @@ impl Reader {
     fn silence(&mut self, error: DriverError) -> Result<(), End> {
         self.silent_looks += 1;
         if self.silent_looks >= SILENT_LOOKS_MAX && self.shared.running.exit_status().is_none() {
-            return Err(End::Broken(format!("opencode does not answer any more and was stopped: {error}")));
+            return Err(End::Broken(format!(
+                "opencode does not answer any more and was stopped: {error}"
+            )));
         }
         self.look_within(LOOK_AFTER_SILENCE);
         Ok(())
@@ -477,9 +520,15 @@ impl Reader {
                 self.lost_since = None;
                 self.repair().await
             }
-            Err(error) if self.lost_since.is_some_and(|since| since.elapsed() >= RECONNECT_LIMIT) => Err(End::Broken(
-                format!("opencode's event stream could not be opened again, and it was stopped: {error}"),
-            )),
+            Err(error)
+                if self
+                    .lost_since
+                    .is_some_and(|since| since.elapsed() >= RECONNECT_LIMIT) =>
+            {
+                Err(End::Broken(format!(
+                    "opencode's event stream could not be opened again, and it was stopped: {error}"
+                )))
+            }
             Err(_) => {
                 self.reconnect_at = Instant::now() + self.reconnect_wait;
                 self.reconnect_wait = (self.reconnect_wait * 2).min(RECONNECT_MAX);
@@ -505,7 +554,9 @@ impl Reader {
                 let events = shared.tracker().repair(&messages, permissions, questions);
                 self.tell(events).await?;
             }
-            Err(error) => warn!(%error, "what was missed could not be read; the turn's end will have it"),
+            Err(error) => {
+                warn!(%error, "what was missed could not be read; the turn's end will have it")
+            }
         }
         self.look_within(Duration::ZERO);
         Ok(())
@@ -513,12 +564,16 @@ impl Reader {
 
     /// Reads what a process that has ended said before.
     async fn drain(&mut self) {
-        let Some(mut stream) = self.stream.take() else { return };
+        let Some(mut stream) = self.stream.take() else {
+            return;
+        };
         let read = async {
             while let Ok(items) = stream.next().await {
                 for item in items {
                     let SseItem::Data(data) = item else { continue };
-                    let Ok(event) = Event::parse(&data) else { continue };
+                    let Ok(event) = Event::parse(&data) else {
+                        continue;
+                    };
                     let told = self.shared.tracker().take(event);
                     if self.tell(told.events).await.is_err() {
                         return;

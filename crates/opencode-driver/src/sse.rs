@@ -35,7 +35,11 @@ impl SseDecoder {
     ///
     /// # Errors
     /// [`EndlessLine`]; the stream is of no use after that.
-    pub(crate) fn push(&mut self, bytes: &Bytes, items: &mut Vec<SseItem>) -> Result<(), EndlessLine> {
+    pub(crate) fn push(
+        &mut self,
+        bytes: &Bytes,
+        items: &mut Vec<SseItem>,
+    ) -> Result<(), EndlessLine> {
         let mut rest = bytes.as_ref();
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             self.grow(&rest[..end])?;
@@ -48,7 +52,11 @@ impl SseDecoder {
     fn grow(&mut self, piece: &[u8]) -> Result<(), EndlessLine> {
         if let Some(skipped) = &mut self.skipping {
             *skipped += piece.len();
-            return if *skipped > SSE_SKIP_MAX_BYTES { Err(EndlessLine) } else { Ok(()) };
+            return if *skipped > SSE_SKIP_MAX_BYTES {
+                Err(EndlessLine)
+            } else {
+                Ok(())
+            };
         }
         if self.line.len() + piece.len() > SSE_LINE_MAX_BYTES {
             self.skipping = Some(self.line.len() + piece.len());
@@ -103,12 +111,18 @@ mod tests {
 
     #[test]
     fn events_are_the_same_however_the_bytes_are_cut() {
-        let whole = "data: {\"a\":\"né€😀\"}\n\n: ping\n\ndata: x\r\n\r\nid: 7\ndata:y\ndata: z\n\n".as_bytes();
+        let whole =
+            "data: {\"a\":\"né€😀\"}\n\n: ping\n\ndata: x\r\n\r\nid: 7\ndata:y\ndata: z\n\n"
+                .as_bytes();
         let expected = decode(&[whole]).unwrap();
         assert_eq!(expected.len(), 3);
         assert_eq!(expected[2], SseItem::Data(b"y\nz".to_vec()));
         for cut in 0..whole.len() {
-            assert_eq!(decode(&[&whole[..cut], &whole[cut..]]).unwrap(), expected, "cut at {cut}");
+            assert_eq!(
+                decode(&[&whole[..cut], &whole[cut..]]).unwrap(),
+                expected,
+                "cut at {cut}"
+            );
         }
     }
 

@@ -59,12 +59,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let marker = marker();
     tree::adopt_orphans();
     let mut command = Command::new(&program);
-    command.args(args).env(MARKER_VARIABLE, &marker).stdin(Stdio::piped());
+    command
+        .args(args)
+        .env(MARKER_VARIABLE, &marker)
+        .stdin(Stdio::piped());
     own_group(&mut command);
     match command.spawn() {
         Ok(child) => ExitCode::from(supervise(child, &marker)),
         Err(error) => {
-            complain(&format!("{} could not be started: {error}", program.display()));
+            complain(&format!(
+                "{} could not be started: {error}",
+                program.display()
+            ));
             ExitCode::from(EXIT_CANNOT_START)
         }
     }
@@ -82,7 +88,9 @@ fn supervise(mut child: Child, marker: &str) -> u8 {
 
     let code = match received.recv() {
         Ok(Event::Exited(code)) => code,
-        Ok(Event::Eof) => exit_within(&received, EOF_GRACE).unwrap_or_else(|| take_down(&received, group)),
+        Ok(Event::Eof) => {
+            exit_within(&received, EOF_GRACE).unwrap_or_else(|| take_down(&received, group))
+        }
         Ok(Event::Signal) | Err(_) => take_down(&received, group),
     };
     if !tree::sweep(marker, SWEEP_LIMIT) {
@@ -122,7 +130,13 @@ fn pass_stdin_on(mut to: ChildStdin, events: SyncSender<Event>) {
             match from.read(&mut buffer) {
                 Ok(0) => break,
                 // A program that does not read its input any more is no reason to end it.
-                Ok(read) => open = open && to.write_all(&buffer[..read]).and_then(|()| to.flush()).is_ok(),
+                Ok(read) => {
+                    open = open
+                        && to
+                            .write_all(&buffer[..read])
+                            .and_then(|()| to.flush())
+                            .is_ok()
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,
             }
@@ -134,7 +148,9 @@ fn pass_stdin_on(mut to: ChildStdin, events: SyncSender<Event>) {
 
 /// A name for this supervisor that no other process on this machine has had since it started.
 fn marker() -> String {
-    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let started = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     format!("{}-{}", std::process::id(), started.as_nanos())
 }
 
@@ -156,7 +172,9 @@ fn own_group(_command: &mut Command) {}
 #[cfg(unix)]
 fn end_on_signals(events: SyncSender<Event>) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]) else { return };
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]) else {
+        return;
+    };
     thread::spawn(move || {
         for _ in signals.forever() {
             if events.send(Event::Signal).is_err() {
@@ -190,7 +208,11 @@ fn reap(child: Child, events: SyncSender<Event>) {
 #[cfg(not(target_os = "linux"))]
 fn reap(mut child: Child, events: SyncSender<Event>) {
     thread::spawn(move || {
-        let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
+        let code = child
+            .wait()
+            .ok()
+            .and_then(|status| status.code())
+            .unwrap_or(1);
         let _ = events.send(Event::Exited(u8::try_from(code).unwrap_or(1)));
     });
 }

@@ -14,7 +14,8 @@ use crate::asks::{Asks, Settled};
 use crate::output::{Growth, RunningOutput};
 use crate::preview::Preview;
 use crate::wire::{
-    self, Event, PartBody as Body, PermissionAsk, Prose, QuestionAsk, Reply, Status, is_turn_message, message_id,
+    self, Event, PartBody as Body, PermissionAsk, Prose, QuestionAsk, Reply, Status,
+    is_turn_message, message_id,
 };
 
 /// How long after a failure opencode is asked whether the turn is over: some failures have no idle event.
@@ -90,13 +91,23 @@ struct Turn {
 /// What is known of a part that grows.
 #[derive(Debug)]
 enum Track {
-    Prose { kind: DeltaKind, message: String, is_open: bool },
-    Tool { output: RunningOutput },
+    Prose {
+        kind: DeltaKind,
+        message: String,
+        is_open: bool,
+    },
+    Tool {
+        output: RunningOutput,
+    },
 }
 
 impl Tracker {
     pub(crate) fn new(session: String) -> Self {
-        Self { session, turn: None, asks: Asks::default() }
+        Self {
+            session,
+            turn: None,
+            asks: Asks::default(),
+        }
     }
 
     /// The turn that is under way.
@@ -132,7 +143,9 @@ impl Tracker {
 
     /// Whether somebody has stopped the turn that is under way.
     pub(crate) fn is_aborted(&self) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.is_aborted || turn.stopped_because.is_some())
+        self.turn
+            .as_ref()
+            .is_some_and(|turn| turn.is_aborted || turn.stopped_because.is_some())
     }
 
     /// The asks that wait.
@@ -143,31 +156,51 @@ impl Tracker {
     /// Takes an event.
     pub(crate) fn take(&mut self, event: Event) -> Told {
         match event {
-            Event::PermissionAsked(ask) => {
-                self.asked(&ask.id.clone(), Asks::of_permission(ask), Reply::Reject { message: None })
+            Event::PermissionAsked(ask) => self.asked(
+                &ask.id.clone(),
+                Asks::of_permission(ask),
+                Reply::Reject { message: None },
+            ),
+            Event::QuestionAsked(ask) => {
+                self.asked(&ask.id.clone(), Asks::of_question(ask), Reply::Dismiss)
             }
-            Event::QuestionAsked(ask) => self.asked(&ask.id.clone(), Asks::of_question(ask), Reply::Dismiss),
-            Event::AskSettled { id } => Told::events(self.asks.settled_elsewhere(&id).into_iter().collect()),
-            Event::Failed { session, error } if session.as_ref().is_none_or(|session| *session == self.session) => {
+            Event::AskSettled { id } => {
+                Told::events(self.asks.settled_elsewhere(&id).into_iter().collect())
+            }
+            Event::Failed { session, error }
+                if session
+                    .as_ref()
+                    .is_none_or(|session| *session == self.session) =>
+            {
                 self.failed(&error)
             }
             Event::Status { session, status } if session == self.session => self.status(&status),
             Event::Message(info) if info.session_id == self.session => self.message(&info),
-            Event::Part(part) if part.session_id == self.session => {
-                self.turn.as_mut().map(|turn| turn.part(&part)).unwrap_or_default()
-            }
-            Event::Delta { part, delta } => {
-                self.turn.as_mut().map(|turn| turn.delta(&part, &delta)).unwrap_or_default()
-            }
+            Event::Part(part) if part.session_id == self.session => self
+                .turn
+                .as_mut()
+                .map(|turn| turn.part(&part))
+                .unwrap_or_default(),
+            Event::Delta { part, delta } => self
+                .turn
+                .as_mut()
+                .map(|turn| turn.delta(&part, &delta))
+                .unwrap_or_default(),
             // What sub-agents say shows in the card of the tool that called them.
-            Event::Failed { .. } | Event::Status { .. } | Event::Message(_) | Event::Part(_) => Told::default(),
+            Event::Failed { .. } | Event::Status { .. } | Event::Message(_) | Event::Part(_) => {
+                Told::default()
+            }
             Event::Connected | Event::Other { .. } => Told::default(),
         }
     }
 
     /// Takes what opencode says when it is asked: whether it works, and the turn's messages. `None` while the
     /// turn goes on; then look again when something happens, or after [`LOOK_AGAIN`] if it is not busy.
-    pub(crate) fn look(&mut self, is_busy: bool, messages: &[wire::Message]) -> Option<Vec<DriverEvent>> {
+    pub(crate) fn look(
+        &mut self,
+        is_busy: bool,
+        messages: &[wire::Message],
+    ) -> Option<Vec<DriverEvent>> {
         let turn = self.turn.as_mut()?;
         if is_busy {
             turn.idle_looks = 0;
@@ -204,15 +237,27 @@ impl Tracker {
                 events.extend(parts.flat_map(|part| turn.part(part).events));
             }
         }
-        let waiting: BTreeSet<String> =
-            permissions.iter().map(|ask| ask.id.clone()).chain(questions.iter().map(|ask| ask.id.clone())).collect();
+        let waiting: BTreeSet<String> = permissions
+            .iter()
+            .map(|ask| ask.id.clone())
+            .chain(questions.iter().map(|ask| ask.id.clone()))
+            .collect();
         events.extend(self.asks.close_unless(|id| waiting.contains(id)));
         for ask in permissions {
-            events
-                .extend(self.asked(&ask.id.clone(), Asks::of_permission(ask), Reply::Reject { message: None }).events);
+            events.extend(
+                self.asked(
+                    &ask.id.clone(),
+                    Asks::of_permission(ask),
+                    Reply::Reject { message: None },
+                )
+                .events,
+            );
         }
         for ask in questions {
-            events.extend(self.asked(&ask.id.clone(), Asks::of_question(ask), Reply::Dismiss).events);
+            events.extend(
+                self.asked(&ask.id.clone(), Asks::of_question(ask), Reply::Dismiss)
+                    .events,
+            );
         }
         events
     }
@@ -229,42 +274,73 @@ impl Tracker {
                 Told::events(self.asks.opened(&turn.id, id, body).into_iter().collect())
             }
             // Outside a turn nobody looks, and without an answer whoever asks would wait for ever.
-            Some(_) | None => Told { events: Vec::new(), next: Next::TurnDown { ask: id.to_owned(), reply: no } },
+            Some(_) | None => Told {
+                events: Vec::new(),
+                next: Next::TurnDown {
+                    ask: id.to_owned(),
+                    reply: no,
+                },
+            },
         }
     }
 
     fn failed(&mut self, error: &wire::Failure) -> Told {
-        let Some(turn) = &mut self.turn else { return Told::default() };
+        let Some(turn) = &mut self.turn else {
+            return Told::default();
+        };
         if !error.is_abort() {
             turn.failure = Some(reason(&error.message()));
         }
-        Told { events: Vec::new(), next: Next::Look(LOOK_AFTER_FAILURE) }
+        Told {
+            events: Vec::new(),
+            next: Next::Look(LOOK_AFTER_FAILURE),
+        }
     }
 
     fn status(&mut self, status: &Status) -> Told {
-        let Some(turn) = &mut self.turn else { return Told::default() };
+        let Some(turn) = &mut self.turn else {
+            return Told::default();
+        };
         match status {
-            Status::Idle => Told { events: Vec::new(), next: Next::Look(Duration::ZERO) },
+            Status::Idle => Told {
+                events: Vec::new(),
+                next: Next::Look(Duration::ZERO),
+            },
             Status::Retry { attempt, message } => Told::events(turn.retry(*attempt, message)),
             Status::Busy | Status::Unknown => Told::default(),
         }
     }
 
     fn message(&mut self, info: &wire::MessageInfo) -> Told {
-        self.turn.as_mut().map(|turn| turn.message(info)).unwrap_or_default()
+        self.turn
+            .as_mut()
+            .map(|turn| turn.message(info))
+            .unwrap_or_default()
     }
 
     fn end(&mut self, messages: Option<&[wire::Message]>) -> Vec<DriverEvent> {
-        let Some(mut turn) = self.turn.take() else { return Vec::new() };
+        let Some(mut turn) = self.turn.take() else {
+            return Vec::new();
+        };
         let id = turn.id.clone();
         let (outcome, reason) = turn.outcome(messages.unwrap_or_default());
         let mut events = self.asks.close_unless(|_| false);
         let answer = match messages {
             Some(messages) => turn.preview.reachable(fitted(full_message(messages))),
-            None => fitted(FullMessage { parts: turn.preview.parts().to_vec(), ..FullMessage::default() }),
+            None => fitted(FullMessage {
+                parts: turn.preview.parts().to_vec(),
+                ..FullMessage::default()
+            }),
         };
         events.extend(turn.preview.settle(&answer));
-        events.push(DriverEvent::TurnEnded { turn_id: id, end: TurnEnd { outcome, reason, answer } });
+        events.push(DriverEvent::TurnEnded {
+            turn_id: id,
+            end: TurnEnd {
+                outcome,
+                reason,
+                answer,
+            },
+        });
         events
     }
 }
@@ -294,7 +370,11 @@ impl Turn {
             }
             return Told::default();
         }
-        if !info.parent_id.as_ref().is_some_and(|parent| self.asking.contains(parent)) {
+        if !info
+            .parent_id
+            .as_ref()
+            .is_some_and(|parent| self.asking.contains(parent))
+        {
             return Told::default();
         }
         self.answering.insert(info.id.clone(), !info.summary);
@@ -306,7 +386,10 @@ impl Turn {
             self.stopped_because = Some(format!(
                 "The model ended its answer {turns_in_vain} times without saying why. Check the model's server, or choose another model."
             ));
-            return Told { events: Vec::new(), next: Next::Abort };
+            return Told {
+                events: Vec::new(),
+                next: Next::Abort,
+            };
         }
         Told::default()
     }
@@ -332,7 +415,11 @@ impl Turn {
     }
 
     fn prose(&mut self, part: &wire::Part, prose: &Prose, kind: DeltaKind) -> Vec<DriverEvent> {
-        let track = Track::Prose { kind, message: part.message_id.clone(), is_open: prose.time.end.is_none() };
+        let track = Track::Prose {
+            kind,
+            message: part.message_id.clone(),
+            is_open: prose.time.end.is_none(),
+        };
         self.parts.insert(part.id.clone(), track);
         self.preview.set_text(&part.id, kind, &prose.text)
     }
@@ -376,8 +463,12 @@ impl Turn {
         let mut events = self.supersede_open(None);
         if attempt > 0 && !message.is_empty() {
             self.retries_told += 1;
-            let text = format!("The model did not answer ({message}). Trying again, attempt {attempt}.");
-            events.extend(self.preview.notice(format!("retry-{}", self.retries_told), &reason(&text)));
+            let text =
+                format!("The model did not answer ({message}). Trying again, attempt {attempt}.");
+            events.extend(
+                self.preview
+                    .notice(format!("retry-{}", self.retries_told), &reason(&text)),
+            );
         }
         events
     }
@@ -385,8 +476,12 @@ impl Turn {
     /// Voids the texts that were being written, of one message or of all.
     fn supersede_open(&mut self, message: Option<&str>) -> Vec<DriverEvent> {
         let is_open = |track: &Track| matches!(track, Track::Prose { message: of, is_open: true, .. } if message.is_none_or(|message| message == of));
-        let open: Vec<PartId> =
-            self.parts.iter().filter(|(_, track)| is_open(track)).map(|(id, _)| id.clone()).collect();
+        let open: Vec<PartId> = self
+            .parts
+            .iter()
+            .filter(|(_, track)| is_open(track))
+            .map(|(id, _)| id.clone())
+            .collect();
         let mut events = Vec::new();
         for id in open {
             if let Some(Track::Prose { is_open, .. }) = self.parts.get_mut(&id) {
@@ -403,13 +498,18 @@ impl Turn {
             Some(last) if last.info.is_assistant() && last.info.is_completed() => true,
             // The first idle after a failure comes before the message is complete.
             Some(last) if last.info.is_assistant() => self.idle_looks >= IDLE_LOOKS_MAX,
-            Some(_) | None if self.failure.is_some() || self.is_aborted => self.idle_looks >= FAILED_LOOKS_MAX,
+            Some(_) | None if self.failure.is_some() || self.is_aborted => {
+                self.idle_looks >= FAILED_LOOKS_MAX
+            }
             Some(_) | None => self.idle_looks >= IDLE_LOOKS_MAX,
         }
     }
 
     fn outcome(&self, messages: &[wire::Message]) -> (TurnState, Option<String>) {
-        let last = messages.iter().rfind(|message| message.info.is_assistant()).map(|message| &message.info);
+        let last = messages
+            .iter()
+            .rfind(|message| message.info.is_assistant())
+            .map(|message| &message.info);
         if last.is_some_and(wire::MessageInfo::is_last_word) {
             return (TurnState::Completed, None);
         }
@@ -417,24 +517,31 @@ impl Turn {
             return (TurnState::Cancelled, None);
         }
         if let Some(why) = &self.stopped_because {
-            let outcome = if last.is_none() { TurnState::Interrupted } else { TurnState::Failed };
+            let outcome = if last.is_none() {
+                TurnState::Interrupted
+            } else {
+                TurnState::Failed
+            };
             return (outcome, Some(why.clone()));
         }
         let Some(last) = last else {
-            let why = self
-                .failure
-                .clone()
-                .unwrap_or_else(|| "opencode did not begin to answer. Send the message again.".to_owned());
+            let why = self.failure.clone().unwrap_or_else(|| {
+                "opencode did not begin to answer. Send the message again.".to_owned()
+            });
             return (TurnState::Failed, Some(why));
         };
         match (&last.error, &self.failure) {
-            (Some(error), _) if error.is_abort() => {
-                (TurnState::Interrupted, Some("The turn was stopped on the machine.".to_owned()))
-            }
+            (Some(error), _) if error.is_abort() => (
+                TurnState::Interrupted,
+                Some("The turn was stopped on the machine.".to_owned()),
+            ),
             (Some(error), _) => (TurnState::Failed, Some(reason(&error.message()))),
             (None, Some(failure)) => (TurnState::Failed, Some(failure.clone())),
             (None, None) if last.is_completed() => (TurnState::Completed, None),
-            (None, None) => (TurnState::Interrupted, Some("opencode stopped in the middle of the answer.".to_owned())),
+            (None, None) => (
+                TurnState::Interrupted,
+                Some("opencode stopped in the middle of the answer.".to_owned()),
+            ),
         }
     }
 }
@@ -442,20 +549,28 @@ impl Turn {
 /// A text that is being written: only its events have it.
 fn is_unwritten(part: &wire::Part) -> bool {
     match &part.body {
-        Body::Text(prose) | Body::Reasoning(prose) => prose.text.is_empty() && prose.time.end.is_none(),
+        Body::Text(prose) | Body::Reasoning(prose) => {
+            prose.text.is_empty() && prose.time.end.is_none()
+        }
         Body::Tool { .. } | Body::StepStart | Body::Compaction | Body::Other => false,
     }
 }
 
 impl Told {
     fn events(events: Vec<DriverEvent>) -> Self {
-        Self { events, next: Next::Nothing }
+        Self {
+            events,
+            next: Next::Nothing,
+        }
     }
 }
 
 impl From<Settled> for DriverEvent {
     fn from(settled: Settled) -> Self {
-        Self::AskClosed { turn_id: settled.turn_id, agent_ask_id: settled.id }
+        Self::AskClosed {
+            turn_id: settled.turn_id,
+            agent_ask_id: settled.id,
+        }
     }
 }
 

@@ -21,8 +21,13 @@ pub(crate) const SERVER_USER: &str = "opencode";
 
 /// Whether this module knows that version.
 pub(crate) fn accepts_version(version: &str) -> bool {
-    let Some(patch) = version.strip_prefix("1.18.") else { return false };
-    patch.split(['-', '+']).next().is_some_and(|patch| patch.parse::<u32>().is_ok())
+    let Some(patch) = version.strip_prefix("1.18.") else {
+        return false;
+    };
+    patch
+        .split(['-', '+'])
+        .next()
+        .is_some_and(|patch| patch.parse::<u32>().is_ok())
 }
 
 /// A model.
@@ -36,8 +41,10 @@ impl ModelRef {
     /// Reads `provider/model`; the model's own name may hold slashes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (provider, model) = text.split_once('/')?;
-        (!provider.is_empty() && !model.is_empty())
-            .then(|| Self { provider: provider.to_owned(), model: model.to_owned() })
+        (!provider.is_empty() && !model.is_empty()).then(|| Self {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+        })
     }
 }
 
@@ -61,7 +68,10 @@ pub(crate) enum Event {
     /// The conversation's state changed.
     Status { session: String, status: Status },
     /// Something failed; what comes after decides whether that ends the turn.
-    Failed { session: Option<String>, error: Failure },
+    Failed {
+        session: Option<String>,
+        error: Failure,
+    },
     /// Somebody must decide.
     PermissionAsked(PermissionAsk),
     /// Somebody must answer.
@@ -84,23 +94,35 @@ impl Event {
         }
         // Bytes that are not UTF-8 can only be inside texts: show them as such rather than lose the event.
         let text = String::from_utf8_lossy(data);
-        let envelope: Envelope<'_> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let envelope: Envelope<'_> =
+            serde_json::from_str(&text).map_err(|error| error.to_string())?;
         let properties = envelope.properties.map_or("{}", RawValue::get);
-        Self::of_kind(&envelope.kind, properties).map_err(|error| format!("{}: {error}", envelope.kind))
+        Self::of_kind(&envelope.kind, properties)
+            .map_err(|error| format!("{}: {error}", envelope.kind))
     }
 
     fn of_kind(kind: &str, properties: &str) -> Result<Self, serde_json::Error> {
         Ok(match kind {
             "server.connected" => Self::Connected,
-            "message.updated" => Self::Message(serde_json::from_str::<Holder<MessageInfo>>(properties)?.info),
-            "message.part.updated" => Self::Part(serde_json::from_str::<PartHolder>(properties)?.part),
+            "message.updated" => {
+                Self::Message(serde_json::from_str::<Holder<MessageInfo>>(properties)?.info)
+            }
+            "message.part.updated" => {
+                Self::Part(serde_json::from_str::<PartHolder>(properties)?.part)
+            }
             "message.part.delta" => {
                 let delta: DeltaProperties = serde_json::from_str(properties)?;
-                Self::Delta { part: delta.part_id, delta: delta.delta }
+                Self::Delta {
+                    part: delta.part_id,
+                    delta: delta.delta,
+                }
             }
             "session.status" => {
                 let status: StatusProperties = serde_json::from_str(properties)?;
-                Self::Status { session: status.session_id, status: status.status }
+                Self::Status {
+                    session: status.session_id,
+                    status: status.status,
+                }
             }
             "session.idle" => Self::Status {
                 session: serde_json::from_str::<SessionProperties>(properties)?.session_id,
@@ -108,14 +130,19 @@ impl Event {
             },
             "session.error" => {
                 let failed: FailedProperties = serde_json::from_str(properties)?;
-                Self::Failed { session: failed.session_id, error: failed.error.unwrap_or_default() }
+                Self::Failed {
+                    session: failed.session_id,
+                    error: failed.error.unwrap_or_default(),
+                }
             }
             "permission.asked" => Self::PermissionAsked(serde_json::from_str(properties)?),
             "question.asked" => Self::QuestionAsked(serde_json::from_str(properties)?),
-            "permission.replied" | "question.replied" | "question.rejected" => {
-                Self::AskSettled { id: serde_json::from_str::<SettledProperties>(properties)?.request_id }
-            }
-            other => Self::Other { kind: other.to_owned() },
+            "permission.replied" | "question.replied" | "question.rejected" => Self::AskSettled {
+                id: serde_json::from_str::<SettledProperties>(properties)?.request_id,
+            },
+            other => Self::Other {
+                kind: other.to_owned(),
+            },
         })
     }
 }
@@ -224,7 +251,10 @@ impl MessageInfo {
     pub(crate) fn is_last_word(&self) -> bool {
         self.is_completed()
             && self.error.is_none()
-            && self.finish.as_deref().is_some_and(|finish| !matches!(finish, "tool-calls" | "unknown"))
+            && self
+                .finish
+                .as_deref()
+                .is_some_and(|finish| !matches!(finish, "tool-calls" | "unknown"))
     }
 
     /// The model's stream ended without saying why: opencode asks it again and again.
@@ -233,7 +263,10 @@ impl MessageInfo {
     }
 
     pub(crate) fn model(&self) -> Option<ModelRef> {
-        Some(ModelRef { provider: self.provider_id.clone()?, model: self.model_id.clone()? })
+        Some(ModelRef {
+            provider: self.provider_id.clone()?,
+            model: self.model_id.clone()?,
+        })
     }
 }
 
@@ -288,7 +321,11 @@ impl Failure {
 
     /// What a person is told.
     pub(crate) fn message(&self) -> String {
-        let message = self.data.get("message").and_then(Value::as_str).unwrap_or_default();
+        let message = self
+            .data
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         match (message.is_empty(), self.name.as_str()) {
             (false, _) => message.to_owned(),
             (true, "") => "opencode failed without saying why.".to_owned(),
@@ -358,12 +395,19 @@ impl ToolState {
     /// What the tool has written while it runs: the last 30,000 characters of it.
     pub(crate) fn output_window(&self) -> Option<&str> {
         // A window that has slid begins with dots.
-        self.metadata.get("output")?.as_str().map(|window| window.strip_prefix("...\n\n").unwrap_or(window))
+        self.metadata
+            .get("output")?
+            .as_str()
+            .map(|window| window.strip_prefix("...\n\n").unwrap_or(window))
     }
 
     /// A person said no, without saying what to do instead: opencode ends the turn here.
     pub(crate) fn was_turned_down(&self) -> bool {
-        let says = |words| self.error.as_deref().is_some_and(|error| error.starts_with(words));
+        let says = |words| {
+            self.error
+                .as_deref()
+                .is_some_and(|error| error.starts_with(words))
+        };
         self.status == ToolStatus::Error
             && (says("The user rejected permission") || says("The user dismissed this question"))
     }
@@ -439,7 +483,16 @@ mod tests {
         for known in ["1.18.33", "1.18.0", "1.18.40-beta.1"] {
             assert!(accepts_version(known), "{known}");
         }
-        for other in ["", "1.17.9", "1.19.0", "2.18.1", "1.18", "1.18.x", "1.18.3.4", "opencode 1.18.33"] {
+        for other in [
+            "",
+            "1.17.9",
+            "1.19.0",
+            "2.18.1",
+            "1.18",
+            "1.18.x",
+            "1.18.3.4",
+            "opencode 1.18.33",
+        ] {
             assert!(!accepts_version(other), "{other}");
         }
     }
@@ -447,18 +500,45 @@ mod tests {
     #[test]
     fn an_unknown_event_and_an_unknown_part_are_kept_as_such() {
         let event = Event::parse(br#"{"id":"e","type":"moon.rose","properties":{"x":1}}"#).unwrap();
-        assert_eq!(event, Event::Other { kind: "moon.rose".to_owned() });
+        assert_eq!(
+            event,
+            Event::Other {
+                kind: "moon.rose".to_owned()
+            }
+        );
         let part = br#"{"type":"message.part.updated","properties":{"part":{"id":"p","messageID":"m","sessionID":"s","type":"hologram","z":{}}}}"#;
-        assert!(matches!(Event::parse(part).unwrap(), Event::Part(Part { body: PartBody::Other, .. })));
+        assert!(matches!(
+            Event::parse(part).unwrap(),
+            Event::Part(Part {
+                body: PartBody::Other,
+                ..
+            })
+        ));
         let status =
             br#"{"type":"session.status","properties":{"sessionID":"s","status":{"type":"dreaming","of":"sheep"}}}"#;
-        assert_eq!(Event::parse(status).unwrap(), Event::Status { session: "s".to_owned(), status: Status::Unknown });
+        assert_eq!(
+            Event::parse(status).unwrap(),
+            Event::Status {
+                session: "s".to_owned(),
+                status: Status::Unknown
+            }
+        );
         assert!(Event::parse(b"{").is_err());
     }
 
     #[test]
     fn a_model_may_have_slashes_in_its_name() {
-        assert_eq!(ModelRef::parse("router/maker/model").map(|model| model.model), Some("maker/model".to_owned()));
-        assert_eq!((ModelRef::parse("model"), ModelRef::parse("/x"), ModelRef::parse("x/")), (None, None, None));
+        assert_eq!(
+            ModelRef::parse("router/maker/model").map(|model| model.model),
+            Some("maker/model".to_owned())
+        );
+        assert_eq!(
+            (
+                ModelRef::parse("model"),
+                ModelRef::parse("/x"),
+                ModelRef::parse("x/")
+            ),
+            (None, None, None)
+        );
     }
 }

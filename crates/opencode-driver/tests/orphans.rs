@@ -1,6 +1,10 @@
 //! Nothing of opencode outlives the program that drives it, however that program ends.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests may panic"
+)]
 
 mod support;
 
@@ -23,12 +27,18 @@ const ESCAPE: &str = "setsid sh -c 'sleep 4321 & sleep 4322' & sleep 4323";
 /// Not a test by itself: the program that the tests kill. They start this file again for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn parent() {
-    let (Ok(home), Ok(config)) = (std::env::var(PARENT_HOME), std::env::var(PARENT_CONFIG)) else { return };
+    let (Ok(home), Ok(config)) = (std::env::var(PARENT_HOME), std::env::var(PARENT_CONFIG)) else {
+        return;
+    };
     let home = Path::new(&home);
     let mut settings = support::config(support::real_opencode(), &home.join("state"));
     settings.config = serde_json::from_str(&config).unwrap();
     let mut chat = Chat::start(&Opencode::new(settings), spec(home, 1)).await;
-    chat.session.process.prompt(&turn_id(1), &format!("run {ESCAPE}")).await.unwrap();
+    chat.session
+        .process
+        .prompt(&turn_id(1), &format!("run {ESCAPE}"))
+        .await
+        .unwrap();
     loop {
         chat.next().await;
     }
@@ -44,20 +54,29 @@ async fn start_parent(home: &Path, model: &ScriptedModel) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    support::until(|| ["4321", "4322", "4323"].iter().all(|number| sleeps(home, number))).await;
+    support::until(|| {
+        ["4321", "4322", "4323"]
+            .iter()
+            .all(|number| sleeps(home, number))
+    })
+    .await;
     parent
 }
 
 fn sleeps(home: &Path, number: &str) -> bool {
     let has = |id: &u32| {
-        std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line == format!("sleep\0{number}\0").as_bytes())
+        std::fs::read(format!("/proc/{id}/cmdline"))
+            .is_ok_and(|line| line == format!("sleep\0{number}\0").as_bytes())
     };
     processes_of(home).iter().any(has)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_of_the_program_leaves_nothing() {
-    let (home, model) = (TempDir::new().unwrap(), ScriptedModel::start(ModelConfig::fast()).await.unwrap());
+    let (home, model) = (
+        TempDir::new().unwrap(),
+        ScriptedModel::start(ModelConfig::fast()).await.unwrap(),
+    );
     let mut parent = start_parent(home.path(), &model).await;
     parent.kill().unwrap();
     parent.wait().unwrap();
@@ -66,14 +85,21 @@ async fn kill_9_of_the_program_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_and_kill_9_of_opencode_leave_nothing() {
-    let (home, model) = (TempDir::new().unwrap(), ScriptedModel::start(ModelConfig::fast()).await.unwrap());
+    let (home, model) = (
+        TempDir::new().unwrap(),
+        ScriptedModel::start(ModelConfig::fast()).await.unwrap(),
+    );
     let mut settings = support::config(support::real_opencode(), &home.path().join("state"));
     settings.config = model.opencode_config();
     settings.config["permission"] = json!({ "bash": "allow" });
     let driver = Opencode::new(settings);
     for is_killed in [true, false] {
         let mut chat = Chat::start(&driver, spec(home.path(), u8::from(is_killed))).await;
-        chat.session.process.prompt(&turn_id(1), &format!("run {ESCAPE}")).await.unwrap();
+        chat.session
+            .process
+            .prompt(&turn_id(1), &format!("run {ESCAPE}"))
+            .await
+            .unwrap();
         let began = support::until(|| sleeps(home.path(), "4321"));
         tokio::pin!(began);
         loop {
@@ -88,7 +114,11 @@ async fn stopping_and_kill_9_of_opencode_leave_nothing() {
         } else {
             chat.session.process.stop().await;
         }
-        assert_eq!(processes_of(home.path()), Vec::<u32>::new(), "killed: {is_killed}");
+        assert_eq!(
+            processes_of(home.path()),
+            Vec::<u32>::new(),
+            "killed: {is_killed}"
+        );
     }
 }
 
@@ -121,15 +151,24 @@ fn the_end_of_the_pipe_at_any_moment_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(moment));
         drop(child.stdin.take());
         wait(child);
-        assert_eq!(processes_of(home.path()), Vec::<u32>::new(), "after {moment} ms");
+        assert_eq!(
+            processes_of(home.path()),
+            Vec::<u32>::new(),
+            "after {moment} ms"
+        );
     };
-    std::thread::scope(|scope| (0..20).for_each(|moment| drop(scope.spawn(move || ended_at(moment)))));
+    std::thread::scope(|scope| {
+        (0..20).for_each(|moment| drop(scope.spawn(move || ended_at(moment))))
+    });
 }
 
 #[test]
 fn what_ignores_every_request_to_end_is_killed() {
     let home = TempDir::new().unwrap();
-    let mut child = supervise(home.path(), "trap '' TERM INT HUP; exec 0</dev/null; while :; do sleep 1; done");
+    let mut child = supervise(
+        home.path(),
+        "trap '' TERM INT HUP; exec 0</dev/null; while :; do sleep 1; done",
+    );
     drop(child.stdin.take());
     assert_eq!(wait(child), Some(128 + 9));
     assert_eq!(processes_of(home.path()), Vec::<u32>::new());
@@ -140,10 +179,19 @@ fn a_signal_to_the_supervisor_ends_the_program_in_order() {
     let home = TempDir::new().unwrap();
     let mut child = supervise(home.path(), "trap 'exit 5' TERM; cat; sleep 4321 & wait");
     // An echo means that the supervisor is all set up.
-    let (stdin, stdout) = (child.stdin.as_mut().unwrap(), child.stdout.as_mut().unwrap());
+    let (stdin, stdout) = (
+        child.stdin.as_mut().unwrap(),
+        child.stdout.as_mut().unwrap(),
+    );
     std::io::Write::write_all(stdin, b"x").unwrap();
     std::io::Read::read_exact(stdout, &mut [0]).unwrap();
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(wait(child), Some(5));
     assert_eq!(processes_of(home.path()), Vec::<u32>::new());
 }
@@ -161,5 +209,8 @@ fn input_output_and_exit_code_pass_through() {
         .stdin(Stdio::null())
         .status()
         .unwrap();
-    assert_eq!(missing.code(), Some(i32::from(supervisor::EXIT_CANNOT_START)));
+    assert_eq!(
+        missing.code(),
+        Some(i32::from(supervisor::EXIT_CANNOT_START))
+    );
 }

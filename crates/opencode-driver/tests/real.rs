@@ -1,5 +1,9 @@
 //! The driver with the real opencode and the scripted model.
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests may panic"
+)]
 
 mod support;
 
@@ -12,8 +16,13 @@ use support::{Bench, Chat, turn_id};
 #[tokio::test]
 async fn the_pinned_opencode_is_found_where_the_product_installs_it() {
     let pinned = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/opencode");
-    let config = LocateConfig { pinned: Some(pinned), ..LocateConfig::default() };
-    let found = locate(&config).await.expect("run tests/opencode/scripts/ensure-opencode");
+    let config = LocateConfig {
+        pinned: Some(pinned),
+        ..LocateConfig::default()
+    };
+    let found = locate(&config)
+        .await
+        .expect("run tests/opencode/scripts/ensure-opencode");
     assert_eq!(found.version, PINNED_VERSION);
 }
 
@@ -21,7 +30,10 @@ async fn the_pinned_opencode_is_found_where_the_product_installs_it() {
 async fn one_conversation() {
     let bench = Bench::new().await;
     let mut chat = bench.start(1).await;
-    assert_eq!((chat.session.model.as_deref(), chat.session.agent.as_deref()), (Some("demo/scripted"), Some("build")));
+    assert_eq!(
+        (chat.session.model.as_deref(), chat.session.agent.as_deref()),
+        (Some("demo/scripted"), Some("build"))
+    );
 
     // Text: nothing lost, nothing doubled, each delta passed on by itself.
     let seen = chat.turn(1, "count 300", &[]).await;
@@ -34,7 +46,9 @@ async fn one_conversation() {
 
     let seen = chat.turn(2, "think about tea", &[]).await;
     seen.assert_streamed_is_final();
-    assert!(matches!(&seen.end().answer.parts[0].body, PartBody::Reasoning { text } if text.contains("pretence")));
+    assert!(
+        matches!(&seen.end().answer.parts[0].body, PartBody::Reasoning { text } if text.contains("pretence"))
+    );
 
     for (number, text) in [(3, "hostile"), (4, "long")] {
         let seen = chat.turn(number, text, &[]).await;
@@ -43,24 +57,50 @@ async fn one_conversation() {
     }
 
     // Permission: denied with advice, denied, allowed once, allowed always.
-    let advice = AskAnswer::Reject { message: Some("use another way".to_owned()) };
+    let advice = AskAnswer::Reject {
+        message: Some("use another way".to_owned()),
+    };
     let seen = chat.turn(5, "run echo one", &[advice]).await;
     seen.assert_streamed_is_final();
     assert_eq!(seen.tools()[0].state, ToolState::Failed);
-    assert!(seen.texts().last().unwrap().contains("use another way"), "{:?}", seen.texts());
+    assert!(
+        seen.texts().last().unwrap().contains("use another way"),
+        "{:?}",
+        seen.texts()
+    );
 
-    let seen = chat.turn(6, "run echo two", &[AskAnswer::Reject { message: None }]).await;
-    assert_eq!((seen.end().outcome, seen.tools()[0].state), (TurnState::Completed, ToolState::Failed));
+    let seen = chat
+        .turn(6, "run echo two", &[AskAnswer::Reject { message: None }])
+        .await;
+    assert_eq!(
+        (seen.end().outcome, seen.tools()[0].state),
+        (TurnState::Completed, ToolState::Failed)
+    );
     assert!(
         matches!(chat.session.process.recall(&turn_id(6)).await.unwrap(), TurnRecall::Finished(end) if end.outcome == TurnState::Completed)
     );
 
-    let seen = chat.turn(7, "run echo three; sleep 0.3; echo four", &[AskAnswer::Once]).await;
+    let seen = chat
+        .turn(
+            7,
+            "run echo three; sleep 0.3; echo four",
+            &[AskAnswer::Once],
+        )
+        .await;
     seen.assert_streamed_is_final();
-    let AskBody::Permission { permission, patterns, always, .. } = seen.asked.values().next().unwrap() else {
+    let AskBody::Permission {
+        permission,
+        patterns,
+        always,
+        ..
+    } = seen.asked.values().next().unwrap()
+    else {
         panic!()
     };
-    assert_eq!((permission.as_str(), patterns.len(), always.is_empty()), ("bash", 3, false));
+    assert_eq!(
+        (permission.as_str(), patterns.len(), always.is_empty()),
+        ("bash", 3, false)
+    );
     assert_eq!(seen.tools()[0].output.as_deref(), Some("three\nfour\n"));
     assert!(seen.closed.is_empty());
 
@@ -73,7 +113,10 @@ async fn one_conversation() {
             9,
             "ask",
             &[AskAnswer::Answers {
-                answers: vec![vec!["Green".to_owned()], vec!["Stars".to_owned(), "my own".to_owned()]],
+                answers: vec![
+                    vec!["Green".to_owned()],
+                    vec!["Stars".to_owned(), "my own".to_owned()],
+                ],
             }],
         )
         .await;
@@ -81,17 +124,30 @@ async fn one_conversation() {
     let said = seen.texts().concat();
     assert!(said.contains("Green") && said.contains("my own"), "{said}");
 
-    let seen = chat.turn(10, "write hello.txt Hello there", &[AskAnswer::Once]).await;
+    let seen = chat
+        .turn(10, "write hello.txt Hello there", &[AskAnswer::Once])
+        .await;
     seen.assert_streamed_is_final();
-    assert_eq!(std::fs::read_to_string(bench.work().join("hello.txt")).unwrap(), "Hello there\n");
+    assert_eq!(
+        std::fs::read_to_string(bench.work().join("hello.txt")).unwrap(),
+        "Hello there\n"
+    );
     let seen = chat.turn(11, "read hello.txt", &[]).await;
     assert!(seen.texts().concat().contains("Hello there"));
 
     // A sub-agent's ask comes up; its text does not mix in.
-    let seen = chat.turn(12, "task run touch from-below", &[AskAnswer::Once]).await;
+    let seen = chat
+        .turn(12, "task run touch from-below", &[AskAnswer::Once])
+        .await;
     seen.assert_streamed_is_final();
     assert!(bench.work().join("from-below").exists());
-    assert_eq!(seen.tools().iter().map(|call| call.tool.as_str()).collect::<Vec<_>>(), ["task"]);
+    assert_eq!(
+        seen.tools()
+            .iter()
+            .map(|call| call.tool.as_str())
+            .collect::<Vec<_>>(),
+        ["task"]
+    );
 
     chat.session.process.stop().await;
 }
@@ -103,56 +159,109 @@ async fn failures_and_stops() {
 
     let seen = chat.turn(1, "fail 400", &[]).await;
     assert_eq!(seen.end().outcome, TurnState::Failed);
-    assert!(seen.end().reason.as_ref().unwrap().contains("The script says to fail"), "{:?}", seen.end());
+    assert!(
+        seen.end()
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains("The script says to fail"),
+        "{:?}",
+        seen.end()
+    );
 
     let seen = chat.turn(2, "fail 503 1", &[]).await;
     seen.assert_streamed_is_final();
-    assert_eq!((seen.end().outcome, seen.texts()), (TurnState::Completed, vec!["It worked in the end."]));
-    assert!(
-        seen.end()
-            .answer
-            .parts
-            .iter()
-            .any(|part| matches!(&part.body, PartBody::Notice { text } if text.contains("Trying again")))
+    assert_eq!(
+        (seen.end().outcome, seen.texts()),
+        (TurnState::Completed, vec!["It worked in the end."])
     );
+    assert!(seen.end().answer.parts.iter().any(
+        |part| matches!(&part.body, PartBody::Notice { text } if text.contains("Trying again"))
+    ));
 
     let seen = chat.turn(3, "cut", &[]).await;
     seen.assert_streamed_is_final();
-    assert!(seen.ops.iter().any(|op| matches!(op, ChunkOp::Supersede { .. })), "{:?}", seen.ops);
-    assert_eq!(seen.texts(), ["The first try was cut off; this is the second one, and it is whole."]);
+    assert!(
+        seen.ops
+            .iter()
+            .any(|op| matches!(op, ChunkOp::Supersede { .. })),
+        "{:?}",
+        seen.ops
+    );
+    assert_eq!(
+        seen.texts(),
+        ["The first try was cut off; this is the second one, and it is whole."]
+    );
 
     let seen = chat.turn(4, "nofinish", &[]).await;
     assert_eq!(seen.end().outcome, TurnState::Failed);
-    assert!(seen.end().reason.as_ref().unwrap().contains("without saying why"), "{:?}", seen.end());
+    assert!(
+        seen.end()
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains("without saying why"),
+        "{:?}",
+        seen.end()
+    );
 
     // Stopped while it speaks, while it waits for a person, and while a tool runs.
-    chat.session.process.prompt(&turn_id(5), "slow 20").await.unwrap();
+    chat.session
+        .process
+        .prompt(&turn_id(5), "slow 20")
+        .await
+        .unwrap();
     let begun = chat.until(5, |seen| seen.ops.len() > 5).await;
-    assert_eq!(chat.session.process.prompt(&turn_id(6), "say no").await, Err(opencode_driver::DriverError::Busy));
+    assert_eq!(
+        chat.session.process.prompt(&turn_id(6), "say no").await,
+        Err(opencode_driver::DriverError::Busy)
+    );
     chat.session.process.abort(&turn_id(5)).await.unwrap();
     let seen = chat.follow(5, &[]).await;
     assert_eq!(seen.end().outcome, TurnState::Cancelled);
     assert!(!support::texts(begun.shown.parts()).is_empty());
     assert!(
-        seen.texts().concat().starts_with(&support::texts(begun.shown.parts()).concat()),
+        seen.texts()
+            .concat()
+            .starts_with(&support::texts(begun.shown.parts()).concat()),
         "what was said before the stop is kept"
     );
 
-    chat.session.process.prompt(&turn_id(6), "run sleep 100").await.unwrap();
+    chat.session
+        .process
+        .prompt(&turn_id(6), "run sleep 100")
+        .await
+        .unwrap();
     let asked = chat.until(6, |seen| !seen.asked.is_empty()).await;
     chat.session.process.abort(&turn_id(6)).await.unwrap();
     let seen = chat.follow(6, &[]).await;
-    assert_eq!((seen.end().outcome, &seen.closed), (TurnState::Cancelled, &asked.asked.into_keys().collect()));
+    assert_eq!(
+        (seen.end().outcome, &seen.closed),
+        (TurnState::Cancelled, &asked.asked.into_keys().collect())
+    );
 
-    chat.session.process.prompt(&turn_id(7), "run echo begun; sleep 100").await.unwrap();
+    chat.session
+        .process
+        .prompt(&turn_id(7), "run echo begun; sleep 100")
+        .await
+        .unwrap();
     let asked = chat.until(7, |seen| !seen.asked.is_empty()).await;
-    chat.session.process.reply(asked.asked.keys().next().unwrap(), AskAnswer::Once).await.unwrap();
+    chat.session
+        .process
+        .reply(asked.asked.keys().next().unwrap(), AskAnswer::Once)
+        .await
+        .unwrap();
     chat.until(7, |seen| {
-        seen.ops.iter().any(|op| matches!(op, ChunkOp::Append { delta, .. } if delta.contains("begun")))
+        seen.ops
+            .iter()
+            .any(|op| matches!(op, ChunkOp::Append { delta, .. } if delta.contains("begun")))
     })
     .await;
     chat.session.process.abort(&turn_id(7)).await.unwrap();
-    assert_eq!(chat.follow(7, &[]).await.end().outcome, TurnState::Cancelled);
+    assert_eq!(
+        chat.follow(7, &[]).await.end().outcome,
+        TurnState::Cancelled
+    );
 
     // Stopping what is over changes nothing, and the conversation goes on.
     chat.session.process.abort(&turn_id(7)).await.unwrap();
@@ -162,21 +271,26 @@ async fn failures_and_stops() {
     // The same turn again is not answered again.
     let answered = bench.model.answered();
     let again = chat.turn(8, "say still here", &[]).await;
-    assert_eq!((again.texts(), again.end().outcome), (vec!["still here"], TurnState::Completed));
+    assert_eq!(
+        (again.texts(), again.end().outcome),
+        (vec!["still here"], TurnState::Completed)
+    );
     again.assert_streamed_is_final();
     assert_eq!(bench.model.answered(), answered);
 
     // A conversation that got too long is summarised; the answer to the message still comes, in one turn.
     let seen = chat.turn(9, "overflow", &[]).await;
     seen.assert_streamed_is_final();
-    assert_eq!((seen.end().outcome, seen.texts()), (TurnState::Completed, vec!["The summary made room for this."]));
-    assert!(
-        seen.end()
-            .answer
-            .parts
-            .iter()
-            .any(|part| matches!(&part.body, PartBody::Notice { text } if text.contains("summarised")))
+    assert_eq!(
+        (seen.end().outcome, seen.texts()),
+        (
+            TurnState::Completed,
+            vec!["The summary made room for this."]
+        )
     );
+    assert!(seen.end().answer.parts.iter().any(
+        |part| matches!(&part.body, PartBody::Notice { text } if text.contains("summarised"))
+    ));
     chat.session.process.stop().await;
 }
 
@@ -186,7 +300,10 @@ async fn killed_in_a_turn_and_started_again() {
     let (mut first, mut other) = tokio::join!(bench.start(1), bench.start(2));
 
     // Two sessions at once do not mix.
-    let (one, two) = tokio::join!(first.turn(1, "count 200 1", &[]), other.turn(2, "say I am the other one", &[]));
+    let (one, two) = tokio::join!(
+        first.turn(1, "count 200 1", &[]),
+        other.turn(2, "say I am the other one", &[])
+    );
     one.assert_streamed_is_final();
     two.assert_streamed_is_final();
     assert_eq!(one.texts().concat().split_whitespace().count(), 200);
@@ -197,9 +314,17 @@ async fn killed_in_a_turn_and_started_again() {
     assert!(other.events.recv().await.is_none(), "a stop is not an exit");
 
     // kill -9 of opencode in the middle of an answer.
-    first.session.process.prompt(&turn_id(3), "slow 20").await.unwrap();
+    first
+        .session
+        .process
+        .prompt(&turn_id(3), "slow 20")
+        .await
+        .unwrap();
     first.until(3, |seen| seen.ops.len() > 5).await;
-    support::kill(support::process_called(&bench.home.path().join("work"), "/opencode"));
+    support::kill(support::process_called(
+        &bench.home.path().join("work"),
+        "/opencode",
+    ));
     let reason = loop {
         match first.next().await {
             DriverEvent::Exited { reason } => break reason,
@@ -211,30 +336,54 @@ async fn killed_in_a_turn_and_started_again() {
     let id = first.session.agent_session_id.clone();
     drop(first);
 
-    let again = |chat, id| SessionSpec { agent_session_id: Some(id), ..bench.spec(chat) };
+    let again = |chat, id| SessionSpec {
+        agent_session_id: Some(id),
+        ..bench.spec(chat)
+    };
     let mut chat = Chat::start(&bench.driver, again(1, id.clone())).await;
     assert_eq!(chat.session.agent_session_id, id);
     let process = &chat.session.process;
     assert!(
         matches!(process.recall(&turn_id(1)).await.unwrap(), TurnRecall::Finished(end) if end.answer == one.end().answer)
     );
-    assert!(matches!(process.recall(&turn_id(3)).await.unwrap(), TurnRecall::Unfinished(_)));
-    assert_eq!(process.recall(&turn_id(4)).await.unwrap(), TurnRecall::Absent);
+    assert!(matches!(
+        process.recall(&turn_id(3)).await.unwrap(),
+        TurnRecall::Unfinished(_)
+    ));
+    assert_eq!(
+        process.recall(&turn_id(4)).await.unwrap(),
+        TurnRecall::Absent
+    );
     let seen = chat.turn(4, "recall", &[]).await;
     seen.assert_streamed_is_final();
-    assert!(seen.texts().concat().contains("1. count 200 1\n2. slow 20"), "{:?}", seen.texts());
+    assert!(
+        seen.texts().concat().contains("1. count 200 1\n2. slow 20"),
+        "{:?}",
+        seen.texts()
+    );
     chat.session.process.stop().await;
 
     // A conversation that opencode has lost begins anew, under another name.
     let lost_id = "ses_000000000000Lost000000000".to_owned();
-    let spec = SessionSpec { model: Some("demo/no-such-model".to_owned()), ..again(3, lost_id.clone()) };
+    let spec = SessionSpec {
+        model: Some("demo/no-such-model".to_owned()),
+        ..again(3, lost_id.clone())
+    };
     let mut lost = Chat::start(&bench.driver, spec).await;
     assert_ne!(lost.session.agent_session_id, lost_id);
 
     // A model that is not there fails the turn and says which.
     let seen = lost.turn(5, "say anything", &[]).await;
     assert_eq!(seen.end().outcome, TurnState::Failed);
-    assert!(seen.end().reason.as_ref().unwrap().contains("no-such-model"), "{:?}", seen.end());
+    assert!(
+        seen.end()
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains("no-such-model"),
+        "{:?}",
+        seen.end()
+    );
     lost.session.process.stop().await;
     assert_eq!(support::processes_of(bench.home.path()), Vec::<u32>::new());
 }

@@ -25,7 +25,10 @@ async fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("Port {} can't be used: {error}. Choose another one.", config.port);
+            eprintln!(
+                "Port {} can't be used: {error}. Choose another one.",
+                config.port
+            );
             ExitCode::from(EXIT_UNAVAILABLE)
         }
     }

@@ -68,5 +68,7 @@ pub(crate) fn hostile() -> String {
 }
 
 /// Words for an answer without an end.
-pub(crate) const SLOW_WORDS: &[&str] =
-    &["still", "here,", "still", "counting", "sheep,", "one", "after", "another,", "until", "you", "stop", "me,"];
+pub(crate) const SLOW_WORDS: &[&str] = &[
+    "still", "here,", "still", "counting", "sheep,", "one", "after", "another,", "until", "you",
+    "stop", "me,",
+];

@@ -33,7 +33,10 @@ pub(crate) enum Step {
     /// Words that go on, one each pause.
     Slow { pause: Duration },
     /// A tool call.
-    Call { tool: &'static str, arguments: Value },
+    Call {
+        tool: &'static str,
+        arguments: Value,
+    },
     /// The connection breaks off.
     Cut,
 }
@@ -62,7 +65,9 @@ pub(crate) fn answer(request: &ChatRequest, seen: u32) -> Answer {
 
 /// The answer to a directive; `None` when the message is not one.
 fn directive(request: &ChatRequest, prompt: &str, seen: u32) -> Option<Answer> {
-    let (name, rest) = prompt.split_once(char::is_whitespace).unwrap_or((prompt, ""));
+    let (name, rest) = prompt
+        .split_once(char::is_whitespace)
+        .unwrap_or((prompt, ""));
     let rest = rest.trim();
     match (name.to_ascii_lowercase().as_str(), rest) {
         ("say", said) if !said.is_empty() => Some(text(said)),
@@ -76,16 +81,19 @@ fn directive(request: &ChatRequest, prompt: &str, seen: u32) -> Option<Answer> {
         ("todo", "") => Some(todo(request)),
         ("task", message) if !message.is_empty() => Some(task(request, message)),
         ("steps", number) => several(request, number),
-        ("slow", pause) => Some(steps(vec![Step::Slow { pause: pause_of(pause)? }])),
+        ("slow", pause) => Some(steps(vec![Step::Slow {
+            pause: pause_of(pause)?,
+        }])),
         ("recall", "") => Some(recall(request)),
         ("fail", how) => fail(how, seen),
         ("cut", "") => Some(cut(seen)),
         ("overflow", "") => Some(overflow(request)),
         // What opencode goes on with itself after it has summarised.
         ("the", rest) if rest.starts_with("previous request exceeded") => Some(overflow(request)),
-        ("nofinish", "") => {
-            Some(Answer::Steps { steps: vec![Step::Text("This has no end.".to_owned())], finish: false })
-        }
+        ("nofinish", "") => Some(Answer::Steps {
+            steps: vec![Step::Text("This has no end.".to_owned())],
+            finish: false,
+        }),
         ("hostile", "") => Some(text(hostile())),
         ("help", "") => Some(text(HELP)),
         _ => None,
@@ -93,7 +101,10 @@ fn directive(request: &ChatRequest, prompt: &str, seen: u32) -> Option<Answer> {
 }
 
 fn steps(steps: Vec<Step>) -> Answer {
-    Answer::Steps { steps, finish: true }
+    Answer::Steps {
+        steps,
+        finish: true,
+    }
 }
 
 fn text(text: impl Into<String>) -> Answer {
@@ -101,7 +112,9 @@ fn text(text: impl Into<String>) -> Answer {
 }
 
 fn pause_of(text: &str) -> Option<Duration> {
-    text.parse().ok().map(|ms: u64| Duration::from_millis(ms.min(PAUSE_MAX_MS)))
+    text.parse()
+        .ok()
+        .map(|ms: u64| Duration::from_millis(ms.min(PAUSE_MAX_MS)))
 }
 
 fn count(numbers: &str) -> Option<Answer> {
@@ -110,18 +123,27 @@ fn count(numbers: &str) -> Option<Answer> {
     let pause = words.next().map(pause_of);
     match (pause, words.next()) {
         (None, None) => Some(steps(vec![Step::Count { to, pause: None }])),
-        (Some(Some(pause)), None) => Some(steps(vec![Step::Count { to, pause: Some(pause) }])),
+        (Some(Some(pause)), None) => Some(steps(vec![Step::Count {
+            to,
+            pause: Some(pause),
+        }])),
         (Some(None), _) | (_, Some(_)) => None,
     }
 }
 
 fn think(about: &str) -> Answer {
-    let about = if about.is_empty() { "nothing in particular" } else { about };
+    let about = if about.is_empty() {
+        "nothing in particular"
+    } else {
+        about
+    };
     steps(vec![
         Step::Thought(format!(
             "The person wants me to think {about}. I am a script, so this is a pretence of thinking. Let me write it down."
         )),
-        Step::Text(format!("I have thought {about}. My conclusion: it depends.")),
+        Step::Text(format!(
+            "I have thought {about}. My conclusion: it depends."
+        )),
     ])
 }
 
@@ -135,22 +157,35 @@ fn call(
 ) -> Answer {
     match request.tool_results().last() {
         Some(result) => text(after(result)),
-        None if request.offers(tool) => steps(vec![Step::Text(before.to_owned()), Step::Call { tool, arguments }]),
-        None => text(format!("I would call the tool `{tool}` now, but it is not offered to me.")),
+        None if request.offers(tool) => steps(vec![
+            Step::Text(before.to_owned()),
+            Step::Call { tool, arguments },
+        ]),
+        None => text(format!(
+            "I would call the tool `{tool}` now, but it is not offered to me."
+        )),
     }
 }
 
 fn run(request: &ChatRequest, command: &str) -> Answer {
-    let arguments = json!({ "command": command, "description": "Runs the command that was asked for" });
-    call(request, "I will run that.", "bash", arguments, |result| format!("The command said:\n\n{}", fenced(result)))
+    let arguments =
+        json!({ "command": command, "description": "Runs the command that was asked for" });
+    call(request, "I will run that.", "bash", arguments, |result| {
+        format!("The command said:\n\n{}", fenced(result))
+    })
 }
 
 fn write(request: &ChatRequest, arguments: &str) -> Option<Answer> {
     let (file, content) = arguments.split_once(char::is_whitespace)?;
-    let arguments = json!({ "filePath": absolute(request, file), "content": format!("{}\n", content.trim()) });
-    Some(call(request, "I will write that file.", "write", arguments, |result| {
-        format!("The file tool said:\n\n{}", fenced(result))
-    }))
+    let arguments =
+        json!({ "filePath": absolute(request, file), "content": format!("{}\n", content.trim()) });
+    Some(call(
+        request,
+        "I will write that file.",
+        "write",
+        arguments,
+        |result| format!("The file tool said:\n\n{}", fenced(result)),
+    ))
 }
 
 fn read(request: &ChatRequest, file: &str) -> Option<Answer> {
@@ -158,33 +193,54 @@ fn read(request: &ChatRequest, file: &str) -> Option<Answer> {
         return None;
     }
     let arguments = json!({ "filePath": absolute(request, file) });
-    Some(call(request, "I will read that file.", "read", arguments, |result| format!("It says:\n\n{}", fenced(result))))
+    Some(call(
+        request,
+        "I will read that file.",
+        "read",
+        arguments,
+        |result| format!("It says:\n\n{}", fenced(result)),
+    ))
 }
 
 fn ask(request: &ChatRequest) -> Answer {
-    let option = |label: &str, description: &str| json!({ "label": label, "description": description });
+    let option =
+        |label: &str, description: &str| json!({ "label": label, "description": description });
     let arguments = json!({ "questions": [
         { "question": "Which colour should it have?", "header": "Colour",
           "options": [option("Red", "Like a poppy"), option("Green", "Like moss"), option("Blue", "Like the sea")] },
         { "question": "What should be on it?", "header": "Toppings", "multiple": true,
           "options": [option("Stars", "Many of them"), option("Stripes", "A few of them")] },
     ] });
-    call(request, "I have two questions.", "question", arguments, |result| {
-        format!("Thank you. You answered:\n\n{}", fenced(result))
-    })
+    call(
+        request,
+        "I have two questions.",
+        "question",
+        arguments,
+        |result| format!("Thank you. You answered:\n\n{}", fenced(result)),
+    )
 }
 
 fn todo(request: &ChatRequest) -> Answer {
     let entry = |content: &str, status: &str| json!({ "content": content, "status": status, "priority": "medium" });
     let arguments = json!({ "todos": [entry("Wake up", "completed"), entry("Make tea", "in_progress"), entry("Drink it", "pending")] });
-    call(request, "I will make a list.", "todowrite", arguments, |_| "The list is made.".to_owned())
+    call(
+        request,
+        "I will make a list.",
+        "todowrite",
+        arguments,
+        |_| "The list is made.".to_owned(),
+    )
 }
 
 fn task(request: &ChatRequest, message: &str) -> Answer {
     let arguments = json!({ "description": "Does what was asked for", "prompt": message, "subagent_type": "general" });
-    call(request, "I will hand that to a sub-agent.", "task", arguments, |result| {
-        format!("The sub-agent said:\n\n{}", fenced(result))
-    })
+    call(
+        request,
+        "I will hand that to a sub-agent.",
+        "task",
+        arguments,
+        |result| format!("The sub-agent said:\n\n{}", fenced(result)),
+    )
 }
 
 fn several(request: &ChatRequest, number: &str) -> Option<Answer> {
@@ -194,8 +250,15 @@ fn several(request: &ChatRequest, number: &str) -> Option<Answer> {
         return Some(text(format!("All {wanted} steps are done.")));
     }
     let step = done + 1;
-    let arguments = json!({ "command": format!("echo step {step}"), "description": format!("Step {step}") });
-    Some(steps(vec![Step::Text(format!("Step {step} of {wanted}.")), Step::Call { tool: "bash", arguments }]))
+    let arguments =
+        json!({ "command": format!("echo step {step}"), "description": format!("Step {step}") });
+    Some(steps(vec![
+        Step::Text(format!("Step {step} of {wanted}.")),
+        Step::Call {
+            tool: "bash",
+            arguments,
+        },
+    ]))
 }
 
 fn recall(request: &ChatRequest) -> Answer {
@@ -205,33 +268,56 @@ fn recall(request: &ChatRequest) -> Answer {
     }
     let mut answer = String::from("Before this, you wrote:\n\n");
     for (index, message) in earlier.iter().enumerate() {
-        answer.push_str(&format!("{}. {}\n", index + 1, message.lines().next().unwrap_or_default()));
+        answer.push_str(&format!(
+            "{}. {}\n",
+            index + 1,
+            message.lines().next().unwrap_or_default()
+        ));
     }
     text(answer)
 }
 
 fn fail(how: &str, seen: u32) -> Option<Answer> {
     let mut words = how.split_whitespace();
-    let status = words.next()?.parse::<u16>().ok().filter(|status| (400..=599).contains(status))?;
-    let times = words.next().map_or(Some(u32::MAX), |times| times.parse().ok())?;
-    Some(if seen < times { Answer::Refusal(status) } else { text("It worked in the end.") })
+    let status = words
+        .next()?
+        .parse::<u16>()
+        .ok()
+        .filter(|status| (400..=599).contains(status))?;
+    let times = words
+        .next()
+        .map_or(Some(u32::MAX), |times| times.parse().ok())?;
+    Some(if seen < times {
+        Answer::Refusal(status)
+    } else {
+        text("It worked in the end.")
+    })
 }
 
 fn cut(seen: u32) -> Answer {
     if seen == 0 {
-        steps(vec![Step::Text("This part of the answer will be cut off before it".to_owned()), Step::Cut])
+        steps(vec![
+            Step::Text("This part of the answer will be cut off before it".to_owned()),
+            Step::Cut,
+        ])
     } else {
         text("The first try was cut off; this is the second one, and it is whole.")
     }
 }
 
 fn overflow(request: &ChatRequest) -> Answer {
-    if request.mentions(SUMMARY) { text("The summary made room for this.") } else { Answer::TooLong }
+    if request.mentions(SUMMARY) {
+        text("The summary made room for this.")
+    } else {
+        Answer::TooLong
+    }
 }
 
 fn absolute(request: &ChatRequest, file: &str) -> String {
     match request.directory() {
-        Some(directory) if !file.starts_with('/') => format!("{}/{file}", directory.trim_end_matches('/')),
+        Some(directory) if !file.starts_with('/') => {
+            format!("{}/{file}", directory.trim_end_matches('/'))
+        }
         Some(_) | None => file.to_owned(),
     }
 }
@@ -272,13 +358,18 @@ mod tests {
     use super::*;
 
     fn request(messages: Value, tools: &[&str]) -> ChatRequest {
-        let tools: Vec<Value> =
-            tools.iter().map(|name| json!({ "type": "function", "function": { "name": name } })).collect();
+        let tools: Vec<Value> = tools
+            .iter()
+            .map(|name| json!({ "type": "function", "function": { "name": name } }))
+            .collect();
         serde_json::from_value(json!({ "messages": messages, "tools": tools })).unwrap()
     }
 
     fn says(prompt: &str) -> Answer {
-        answer(&request(json!([{ "role": "user", "content": prompt }]), &["bash"]), 0)
+        answer(
+            &request(json!([{ "role": "user", "content": prompt }]), &["bash"]),
+            0,
+        )
     }
 
     #[test]
@@ -291,19 +382,41 @@ mod tests {
 
     #[test]
     fn what_is_not_a_directive_gets_the_greeting() {
-        for prompt in
-            ["hello", "count the stars", "read me a story", "fail", "fail 200", "slow down", "ask me later", "long ago"]
-        {
-            let Answer::Steps { steps, .. } = says(prompt) else { panic!("{prompt}") };
-            let [Step::Text(said)] = steps.as_slice() else { panic!("{prompt}: {steps:?}") };
-            assert!(said.contains("scripted demo model") && said.contains(prompt), "{said}");
+        for prompt in [
+            "hello",
+            "count the stars",
+            "read me a story",
+            "fail",
+            "fail 200",
+            "slow down",
+            "ask me later",
+            "long ago",
+        ] {
+            let Answer::Steps { steps, .. } = says(prompt) else {
+                panic!("{prompt}")
+            };
+            let [Step::Text(said)] = steps.as_slice() else {
+                panic!("{prompt}: {steps:?}")
+            };
+            assert!(
+                said.contains("scripted demo model") && said.contains(prompt),
+                "{said}"
+            );
         }
     }
 
     #[test]
     fn a_command_is_called_once_and_then_reported() {
-        let Answer::Steps { steps, finish: true } = says("run ls -l") else { panic!() };
-        assert!(matches!(&steps[1], Step::Call { tool: "bash", arguments } if arguments["command"] == "ls -l"));
+        let Answer::Steps {
+            steps,
+            finish: true,
+        } = says("run ls -l")
+        else {
+            panic!()
+        };
+        assert!(
+            matches!(&steps[1], Step::Call { tool: "bash", arguments } if arguments["command"] == "ls -l")
+        );
         let told = answer(
             &request(
                 json!([{ "role": "user", "content": [{ "type": "text", "text": "run ls" }] }, { "role": "assistant", "content": null }, { "role": "tool", "content": "a.txt" }]),
@@ -336,6 +449,9 @@ mod tests {
     #[test]
     fn a_title_is_short_whatever_the_message() {
         let messages = json!([{ "role": "system", "content": "You are a title generator. You output ONLY a thread title." }, { "role": "user", "content": "slow 1000" }]);
-        assert_eq!(answer(&request(messages, &[]), 0), text("Demo conversation"));
+        assert_eq!(
+            answer(&request(messages, &[]), 0),
+            text("Demo conversation")
+        );
     }
 }

@@ -50,13 +50,19 @@ impl ModelConfig {
     /// A pace that is pleasant to watch, on a free port.
     #[must_use]
     pub const fn demo() -> Self {
-        Self { port: 0, pace: Duration::from_millis(25) }
+        Self {
+            port: 0,
+            pace: Duration::from_millis(25),
+        }
     }
 
     /// As fast as it goes, on a free port.
     #[must_use]
     pub const fn fast() -> Self {
-        Self { port: 0, pace: Duration::ZERO }
+        Self {
+            port: 0,
+            pace: Duration::ZERO,
+        }
     }
 }
 
@@ -91,7 +97,11 @@ impl ScriptedModel {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared { pace: config.pace, stopped: stopped.clone(), seen: Mutex::default() });
+        let shared = Arc::new(Shared {
+            pace: config.pace,
+            stopped: stopped.clone(),
+            seen: Mutex::default(),
+        });
         let app = Router::new()
             .route("/v1/models", get(models))
             .route("/v1/chat/completions", post(completions))
@@ -103,9 +113,16 @@ impl ScriptedModel {
                 // An error means that the handle is gone, which is as good as being told.
                 let _ = told.wait_for(|stopped| *stopped).await;
             };
-            let _ = axum::serve(listener, app).with_graceful_shutdown(stopping).await;
+            let _ = axum::serve(listener, app)
+                .with_graceful_shutdown(stopping)
+                .await;
         });
-        Ok(Self { address, shared, stop, server })
+        Ok(Self {
+            address,
+            shared,
+            stop,
+            server,
+        })
     }
 
     /// The address to give to an OpenAI client: ends in `/v1`.
@@ -149,7 +166,10 @@ impl ScriptedModel {
     /// Ends open answers and the server, and returns when both have ended.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        if tokio::time::timeout(STOP_WAIT, &mut self.server).await.is_err() {
+        if tokio::time::timeout(STOP_WAIT, &mut self.server)
+            .await
+            .is_err()
+        {
             self.server.abort();
         }
     }
@@ -193,15 +213,22 @@ async fn models() -> Json<Value> {
     )
 }
 
-async fn completions(State(shared): State<Arc<Shared>>, Json(request): Json<ChatRequest>) -> Response {
+async fn completions(
+    State(shared): State<Arc<Shared>>,
+    Json(request): Json<ChatRequest>,
+) -> Response {
     let seen = shared.note(&request);
     match answer(&request, seen) {
-        Answer::Refusal(status) => refusal(status, &format!("The script says to fail with {status}.")),
+        Answer::Refusal(status) => {
+            refusal(status, &format!("The script says to fail with {status}."))
+        }
         Answer::TooLong => refusal(
             400,
             "This model's maximum context length is 4096 tokens. However, your messages resulted in 9000 tokens.",
         ),
-        Answer::Steps { steps, finish } if request.stream => streamed(&shared, steps, finish, request.messages.len()),
+        Answer::Steps { steps, finish } if request.stream => {
+            streamed(&shared, steps, finish, request.messages.len())
+        }
         Answer::Steps { steps, .. } => whole(&steps, request.messages.len()),
     }
 }
@@ -217,34 +244,57 @@ fn refusal(status: u16, message: &str) -> Response {
 enum Piece {
     Text(String),
     Thought(String),
-    Call { index: usize, id: String, tool: &'static str, arguments: String },
+    Call {
+        index: usize,
+        id: String,
+        tool: &'static str,
+        arguments: String,
+    },
     Cut,
 }
 
 /// The pieces of an answer with the pause before each, made one at a time: some answers are long.
-fn pieces(steps: Vec<Step>, pace: Duration, turn: usize) -> impl Iterator<Item = (Duration, Piece)> + Send {
+fn pieces(
+    steps: Vec<Step>,
+    pace: Duration,
+    turn: usize,
+) -> impl Iterator<Item = (Duration, Piece)> + Send {
     let mut calls = 0;
-    steps.into_iter().flat_map(move |step| -> Box<dyn Iterator<Item = (Duration, Piece)> + Send> {
-        match step {
-            Step::Text(text) => Box::new(words(&text).into_iter().map(move |word| (pace, Piece::Text(word)))),
-            Step::Thought(text) => Box::new(words(&text).into_iter().map(move |word| (pace, Piece::Thought(word)))),
-            Step::Count { to, pause } => {
-                let pause = pause.unwrap_or(pace);
-                Box::new((1..=to).map(move |number| (pause, Piece::Text(format!("{number} ")))))
+    steps.into_iter().flat_map(
+        move |step| -> Box<dyn Iterator<Item = (Duration, Piece)> + Send> {
+            match step {
+                Step::Text(text) => Box::new(
+                    words(&text)
+                        .into_iter()
+                        .map(move |word| (pace, Piece::Text(word))),
+                ),
+                Step::Thought(text) => Box::new(
+                    words(&text)
+                        .into_iter()
+                        .map(move |word| (pace, Piece::Thought(word))),
+                ),
+                Step::Count { to, pause } => {
+                    let pause = pause.unwrap_or(pace);
+                    Box::new((1..=to).map(move |number| (pause, Piece::Text(format!("{number} ")))))
+                }
+                Step::Slow { pause } => Box::new(
+                    (0..SLOW_MAX_WORDS).map(move |index| (pause, Piece::Text(slow_word(index)))),
+                ),
+                Step::Call { tool, arguments } => {
+                    let index = calls;
+                    calls += 1;
+                    let call = Piece::Call {
+                        index,
+                        id: format!("call_{turn}_{index}"),
+                        tool,
+                        arguments: arguments.to_string(),
+                    };
+                    Box::new(std::iter::once((pace, call)))
+                }
+                Step::Cut => Box::new(std::iter::once((CUT_AFTER, Piece::Cut))),
             }
-            Step::Slow { pause } => {
-                Box::new((0..SLOW_MAX_WORDS).map(move |index| (pause, Piece::Text(slow_word(index)))))
-            }
-            Step::Call { tool, arguments } => {
-                let index = calls;
-                calls += 1;
-                let call =
-                    Piece::Call { index, id: format!("call_{turn}_{index}"), tool, arguments: arguments.to_string() };
-                Box::new(std::iter::once((pace, call)))
-            }
-            Step::Cut => Box::new(std::iter::once((CUT_AFTER, Piece::Cut))),
-        }
-    })
+        },
+    )
 }
 
 fn streamed(shared: &Shared, steps: Vec<Step>, finish: bool, turn: usize) -> Response {
@@ -259,9 +309,16 @@ fn streamed(shared: &Shared, steps: Vec<Step>, finish: bool, turn: usize) -> Res
             _ = play(&sender, steps, finish, pace, turn) => {}
         }
     });
-    let body =
-        stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) });
-    ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")], Body::from_stream(body))
+    let body = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|item| (item, receiver))
+    });
+    (
+        [
+            (header::CONTENT_TYPE, "text/event-stream"),
+            (header::CACHE_CONTROL, "no-store"),
+        ],
+        Body::from_stream(body),
+    )
         .into_response()
 }
 
@@ -275,7 +332,11 @@ async fn play(
 ) -> Option<()> {
     let mut written = 0_u64;
     let mut called = false;
-    send(sender, &chunk(&json!({ "role": "assistant", "content": "" }), None)).await?;
+    send(
+        sender,
+        &chunk(&json!({ "role": "assistant", "content": "" }), None),
+    )
+    .await?;
     for (pause, piece) in pieces(steps, pace, turn) {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
@@ -284,13 +345,21 @@ async fn play(
         let delta = match piece {
             Piece::Text(text) => json!({ "content": text }),
             Piece::Thought(text) => json!({ "reasoning_content": text }),
-            Piece::Call { index, id, tool, arguments } => {
+            Piece::Call {
+                index,
+                id,
+                tool,
+                arguments,
+            } => {
                 called = true;
                 json!({ "tool_calls": [{ "index": index, "id": id, "type": "function", "function": { "name": tool, "arguments": arguments } }] })
             }
             Piece::Cut => {
                 sender
-                    .send(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the script says to break off")))
+                    .send(Err(io::Error::new(
+                        io::ErrorKind::ConnectionReset,
+                        "the script says to break off",
+                    )))
                     .await
                     .ok()?;
                 return None;
@@ -299,17 +368,27 @@ async fn play(
         send(sender, &chunk(&delta, None)).await?;
     }
     if finish {
-        send(sender, &chunk(&json!({}), Some(if called { "tool_calls" } else { "stop" }))).await?;
+        send(
+            sender,
+            &chunk(&json!({}), Some(if called { "tool_calls" } else { "stop" })),
+        )
+        .await?;
         let mut last = chunk(&json!({}), None);
         last["choices"] = json!([]);
         last["usage"] = usage(turn, written);
         send(sender, &last).await?;
     }
-    sender.send(Ok(Bytes::from_static(b"data: [DONE]\n\n"))).await.ok()
+    sender
+        .send(Ok(Bytes::from_static(b"data: [DONE]\n\n")))
+        .await
+        .ok()
 }
 
 async fn send(sender: &mpsc::Sender<Result<Bytes, io::Error>>, value: &Value) -> Option<()> {
-    sender.send(Ok(Bytes::from(format!("data: {value}\n\n")))).await.ok()
+    sender
+        .send(Ok(Bytes::from(format!("data: {value}\n\n"))))
+        .await
+        .ok()
 }
 
 fn chunk(delta: &Value, finish_reason: Option<&str>) -> Value {
@@ -332,7 +411,12 @@ fn whole(steps: &[Step], turn: usize) -> Response {
         match piece {
             Piece::Text(text) => content.push_str(&text),
             Piece::Thought(text) => thoughts.push_str(&text),
-            Piece::Call { id, tool, arguments, .. } => {
+            Piece::Call {
+                id,
+                tool,
+                arguments,
+                ..
+            } => {
                 calls.push(
                     json!({ "id": id, "type": "function", "function": { "name": tool, "arguments": arguments } }),
                 );
@@ -340,7 +424,11 @@ fn whole(steps: &[Step], turn: usize) -> Response {
             Piece::Cut => return broken(),
         }
     }
-    let finish_reason = if calls.is_empty() { "stop" } else { "tool_calls" };
+    let finish_reason = if calls.is_empty() {
+        "stop"
+    } else {
+        "tool_calls"
+    };
     let mut message = json!({ "role": "assistant", "content": content });
     if !thoughts.is_empty() {
         message["reasoning_content"] = json!(thoughts);
@@ -363,9 +451,16 @@ fn whole(steps: &[Step], turn: usize) -> Response {
 fn broken() -> Response {
     let items: [Result<Bytes, io::Error>; 2] = [
         Ok(Bytes::from_static(b"{\"choices\":[")),
-        Err(io::Error::new(io::ErrorKind::ConnectionReset, "the script says to break off")),
+        Err(io::Error::new(
+            io::ErrorKind::ConnectionReset,
+            "the script says to break off",
+        )),
     ];
-    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(stream::iter(items))).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        Body::from_stream(stream::iter(items)),
+    )
+        .into_response()
 }
 
 fn usage(turn: usize, written: u64) -> Value {

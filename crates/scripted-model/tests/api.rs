@@ -15,7 +15,11 @@ async fn completion(model: &ScriptedModel, prompt: &str, stream: bool) -> Respon
         .header("content-type", "application/json")
         .body(Full::<Bytes>::from(body.to_string()))
         .unwrap();
-    Client::builder(TokioExecutor::new()).build_http().request(request).await.unwrap()
+    Client::builder(TokioExecutor::new())
+        .build_http()
+        .request(request)
+        .await
+        .unwrap()
 }
 
 /// The body; `None` when it breaks off.
@@ -28,9 +32,17 @@ async fn text(response: Response<Incoming>) -> Option<String> {
 async fn streamed(model: &ScriptedModel, prompt: &str) -> (String, bool) {
     let text = text(completion(model, prompt, true).await).await.unwrap();
     let mut said = String::new();
-    for line in text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|line| *line != "[DONE]") {
+    for line in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .filter(|line| *line != "[DONE]")
+    {
         let chunk: Value = serde_json::from_str(line).unwrap();
-        said.push_str(chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
+        said.push_str(
+            chunk["choices"][0]["delta"]["content"]
+                .as_str()
+                .unwrap_or_default(),
+        );
     }
     (said, text.ends_with("data: [DONE]\n\n"))
 }
@@ -39,9 +51,16 @@ async fn streamed(model: &ScriptedModel, prompt: &str) -> (String, bool) {
 async fn a_count_loses_nothing_streamed_or_whole() {
     let model = ScriptedModel::start(ModelConfig::fast()).await.unwrap();
     let expected: String = (1..=500).map(|number| format!("{number} ")).collect();
-    assert_eq!(streamed(&model, "count 500").await, (expected.clone(), true));
-    let whole: Value =
-        serde_json::from_str(&text(completion(&model, "count 500", false).await).await.unwrap()).unwrap();
+    assert_eq!(
+        streamed(&model, "count 500").await,
+        (expected.clone(), true)
+    );
+    let whole: Value = serde_json::from_str(
+        &text(completion(&model, "count 500", false).await)
+            .await
+            .unwrap(),
+    )
+    .unwrap();
     assert_eq!(whole["choices"][0]["message"]["content"], expected);
     assert_eq!(model.answered(), 2);
     model.stop().await;
@@ -58,8 +77,14 @@ async fn a_cut_answer_breaks_off_once() {
 #[tokio::test]
 async fn a_refusal_has_its_status() {
     let model = ScriptedModel::start(ModelConfig::fast()).await.unwrap();
-    assert_eq!(completion(&model, "fail 503 1", true).await.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(completion(&model, "fail 503 1", true).await.status(), StatusCode::OK);
+    assert_eq!(
+        completion(&model, "fail 503 1", true).await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(
+        completion(&model, "fail 503 1", true).await.status(),
+        StatusCode::OK
+    );
     model.stop().await;
 }
 

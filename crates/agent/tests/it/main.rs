@@ -206,7 +206,9 @@ async fn of_two_agents_with_one_identity_the_newer_goes_on() {
     let (other, mut heard_by_other) = Double::new();
     let _newer = stage.agent(&other);
     let reason = older.ended().await;
-    let ExitReason::Fenced(error) = &reason else { panic!("{reason:?}") };
+    let ExitReason::Fenced(error) = &reason else {
+        panic!("{reason:?}")
+    };
     assert!(error.message.contains("newer one goes on"), "{error}");
     stage.send("who answers?").await;
     let (turn, _, events) = prompt(&mut heard_by_other).await;

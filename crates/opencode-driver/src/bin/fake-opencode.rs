@@ -58,7 +58,10 @@ struct State {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let name = Path::new(&arguments[0]).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = Path::new(&arguments[0])
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let command = arguments.get(1).map(String::as_str).unwrap_or_default();
     if command == "--version" {
         say(name.strip_prefix("opencode-says-").unwrap_or(VERSION)).await;
@@ -77,9 +80,15 @@ async fn main() {
         .nth(1)
         .and_then(|port| port.parse().ok())
         .unwrap_or(0_u16);
-    let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await else { die("ServeError", 1) };
+    let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await else {
+        die("ServeError", 1)
+    };
     let (lines, _) = broadcast::channel(LINES_WAITING);
-    let fake = Fake { how, lines, state: Arc::default() };
+    let fake = Fake {
+        how,
+        lines,
+        state: Arc::default(),
+    };
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let fake = fake.clone();
@@ -145,9 +154,14 @@ async fn greet_until_eof(mut is_to_answer: bool) {
 
 impl Fake {
     async fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let Some((head, body)) = read_request(&mut stream).await? else { return Ok(()) };
+        let Some((head, body)) = read_request(&mut stream).await? else {
+            return Ok(());
+        };
         let mut words = head.split_whitespace();
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (method, target) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         let path = target.split('?').next().unwrap_or_default();
         if self.how == "hang" || self.state().is_hanging {
             std::future::pending::<()>().await;
@@ -168,25 +182,48 @@ impl Fake {
 
     fn plain_answer(&self, method: &str, path: &str) -> (&'static str, Value) {
         let state = self.state();
-        let found = |id: &str| state.messages.iter().find(|message| message["info"]["id"] == id).cloned();
+        let found = |id: &str| {
+            state
+                .messages
+                .iter()
+                .find(|message| message["info"]["id"] == id)
+                .cloned()
+        };
         match (method, path) {
-            ("GET", "/global/health") => {
-                ("200 OK", json!({ "healthy": true, "version": if self.how == "old" { "1.2.0" } else { VERSION } }))
-            }
+            ("GET", "/global/health") => (
+                "200 OK",
+                json!({ "healthy": true, "version": if self.how == "old" { "1.2.0" } else { VERSION } }),
+            ),
             ("GET", "/config") => ("200 OK", json!({ "model": "fake/model" })),
             ("GET", "/agent") => ("200 OK", json!([{ "name": "build", "mode": "primary" }])),
-            ("POST", "/session") | ("GET", "/session/ses_fake") => ("200 OK", json!({ "id": SESSION })),
-            ("GET", "/session/status") => {
-                ("200 OK", if state.is_busy { json!({ SESSION: { "type": "busy" } }) } else { json!({}) })
+            ("POST", "/session") | ("GET", "/session/ses_fake") => {
+                ("200 OK", json!({ "id": SESSION }))
             }
+            ("GET", "/session/status") => (
+                "200 OK",
+                if state.is_busy {
+                    json!({ SESSION: { "type": "busy" } })
+                } else {
+                    json!({})
+                },
+            ),
             ("GET", "/session/ses_fake/message") => ("200 OK", json!(state.messages)),
             ("GET", "/permission" | "/question") => ("200 OK", json!([])),
             ("POST", "/session/ses_fake/abort" | "/global/dispose") => ("200 OK", json!(true)),
-            ("GET", path) => match path.strip_prefix("/session/ses_fake/message/").and_then(found) {
+            ("GET", path) => match path
+                .strip_prefix("/session/ses_fake/message/")
+                .and_then(found)
+            {
                 Some(message) => ("200 OK", message),
-                None => ("404 Not Found", json!({ "name": "NotFoundError", "data": { "message": "not found" } })),
+                None => (
+                    "404 Not Found",
+                    json!({ "name": "NotFoundError", "data": { "message": "not found" } }),
+                ),
             },
-            _ => ("404 Not Found", json!({ "name": "NotFoundError", "data": { "message": "no such path" } })),
+            _ => (
+                "404 Not Found",
+                json!({ "name": "NotFoundError", "data": { "message": "no such path" } }),
+            ),
         }
     }
 
@@ -206,7 +243,9 @@ impl Fake {
             let mut state = self.state();
             state.is_busy = true;
             state.messages.push(json!({ "info": user, "parts": [] }));
-            state.messages.push(json!({ "info": assistant, "parts": [part] }));
+            state
+                .messages
+                .push(json!({ "info": assistant, "parts": [part] }));
         }
         self.tell("message.updated", json!({ "info": user }));
         self.tell("message.updated", json!({ "info": assistant }));
@@ -226,7 +265,9 @@ impl Fake {
             let mut state = self.state();
             state.is_busy = false;
             state.messages.pop();
-            state.messages.push(json!({ "info": assistant, "parts": [part] }));
+            state
+                .messages
+                .push(json!({ "info": assistant, "parts": [part] }));
         }
         self.tell("message.part.updated", json!({ "part": part }));
         self.tell("message.updated", json!({ "info": assistant }));
@@ -248,7 +289,10 @@ impl Fake {
                 let _ = self.lines.send(Line::Endless);
                 std::future::pending().await
             }
-            "big-event" => self.tell("tui.picture", json!({ "data": "x".repeat(2 * 1024 * 1024) })),
+            "big-event" => self.tell(
+                "tui.picture",
+                json!({ "data": "x".repeat(2 * 1024 * 1024) }),
+            ),
             "drop" => {
                 let _ = self.lines.send(Line::Drop);
                 while self.lines.receiver_count() > 0 {
@@ -260,15 +304,21 @@ impl Fake {
     }
 
     fn tell(&self, kind: &str, properties: Value) {
-        let _ = self
-            .lines
-            .send(Line::Event(json!({ "id": "evt_fake", "type": kind, "properties": properties }).to_string()));
+        let _ = self.lines.send(Line::Event(
+            json!({ "id": "evt_fake", "type": kind, "properties": properties }).to_string(),
+        ));
     }
 
     async fn stream_events(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let mut lines = self.lines.subscribe();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n").await?;
-        stream.write_all(b"data: {\"type\":\"server.connected\",\"properties\":{}}\n\n").await?;
+        stream
+            .write_all(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
+            )
+            .await?;
+        stream
+            .write_all(b"data: {\"type\":\"server.connected\",\"properties\":{}}\n\n")
+            .await?;
         while let Ok(line) = lines.recv().await {
             match line {
                 Line::Event(event) if self.how == "split" => {
@@ -278,7 +328,11 @@ impl Fake {
                         tokio::task::yield_now().await;
                     }
                 }
-                Line::Event(event) => stream.write_all(format!("data: {event}\n\n").as_bytes()).await?,
+                Line::Event(event) => {
+                    stream
+                        .write_all(format!("data: {event}\n\n").as_bytes())
+                        .await?
+                }
                 Line::Endless => {
                     stream.write_all(b"data: {\"type\":\"").await?;
                     let piece = vec![b'x'; 1_000_000];
@@ -317,7 +371,10 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<(String,
             return Ok(None);
         }
     }
-    Ok(Some((head, String::from_utf8_lossy(&bytes[head_end + 4..]).into_owned())))
+    Ok(Some((
+        head,
+        String::from_utf8_lossy(&bytes[head_end + 4..]).into_owned(),
+    )))
 }
 
 async fn respond(stream: &mut TcpStream, status: &str, body: &str) -> std::io::Result<()> {

@@ -19,8 +19,8 @@ mod platform {
 
     use rustix::io::Errno;
     use rustix::process::{
-        Pid, PidfdFlags, WaitOptions, getpid, kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper,
-        wait,
+        Pid, PidfdFlags, WaitOptions, getpid, kill_process_group, pidfd_open, pidfd_send_signal,
+        set_child_subreaper, wait,
     };
 
     use super::super::MARKER_VARIABLE;
@@ -46,7 +46,9 @@ mod platform {
     pub(in super::super) fn wait_any() -> Waited {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) => {
-                let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+                let code = status
+                    .exit_status()
+                    .or_else(|| status.terminating_signal().map(|signal| 128 + signal));
                 match code {
                     Some(code) => Waited::Ended {
                         pid: pid.as_raw_nonzero().get().unsigned_abs(),
@@ -94,10 +96,18 @@ mod platform {
     fn kill_all(processes: &BTreeSet<u32>, look_again: impl Fn() -> BTreeSet<u32>) {
         let handles: Vec<(u32, OwnedFd)> = processes
             .iter()
-            .filter_map(|process| Some((*process, pidfd_open(pid(*process)?, PidfdFlags::empty()).ok()?)))
+            .filter_map(|process| {
+                Some((
+                    *process,
+                    pidfd_open(pid(*process)?, PidfdFlags::empty()).ok()?,
+                ))
+            })
             .collect();
         let still = look_again();
-        for (_, handle) in handles.iter().filter(|(process, _)| still.contains(process)) {
+        for (_, handle) in handles
+            .iter()
+            .filter(|(process, _)| still.contains(process))
+        {
             let _ = pidfd_send_signal(handle, rustix::process::Signal::KILL);
         }
     }
@@ -135,11 +145,15 @@ mod platform {
     }
 
     fn processes() -> Vec<Process> {
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
         entries
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter_map(|id: u32| parse_stat(id, &fs::read_to_string(format!("/proc/{id}/stat")).ok()?))
+            .filter_map(|id: u32| {
+                parse_stat(id, &fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+            })
             .collect()
     }
 
@@ -148,12 +162,19 @@ mod platform {
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
-        Some(Process { id, parent, is_dead: matches!(state, "Z" | "X" | "x") })
+        Some(Process {
+            id,
+            parent,
+            is_dead: matches!(state, "Z" | "X" | "x"),
+        })
     }
 
     fn has_marker(process: u32, wanted: &str) -> bool {
-        fs::read(format!("/proc/{process}/environ"))
-            .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()))
+        fs::read(format!("/proc/{process}/environ")).is_ok_and(|environment| {
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == wanted.as_bytes())
+        })
     }
 
     fn pid(process: u32) -> Option<Pid> {
@@ -187,7 +208,10 @@ mod platform {
             Signal::Terminate => rustix::process::Signal::TERM,
             Signal::Kill => rustix::process::Signal::KILL,
         };
-        if let Some(pid) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) = i32::try_from(group)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+        {
             let _ = rustix::process::kill_process_group(pid, signal);
         }
     }

@@ -1,6 +1,9 @@
 //! Replays what the real opencode sent in short turns (`tests/fixtures`: one event a line, then the messages
 //! that it has at the end).
-#![allow(clippy::wildcard_enum_match_arm, reason = "a test that meets anything else fails")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that meets anything else fails"
+)]
 
 use protocol::Timestamp;
 use protocol::limits::CHUNK_DELTA_MAX_BYTES;
@@ -13,8 +16,17 @@ use crate::wire::Message;
 
 const SESSION: &str = "ses_fixture";
 const PLACEHOLDER: &str = "msg_000000000000TurnFIXTURE000";
-const FIXTURES: &[&str] =
-    &["reasoning", "tool", "cut", "refused", "retried", "stopped", "sub-agent", "compacted", "rejected"];
+const FIXTURES: &[&str] = &[
+    "reasoning",
+    "tool",
+    "cut",
+    "refused",
+    "retried",
+    "stopped",
+    "sub-agent",
+    "compacted",
+    "rejected",
+];
 
 fn turn() -> TurnId {
     TurnId::generate(Timestamp::from_ms(1_795_000_000_000), [7; 10])
@@ -27,12 +39,19 @@ struct Fixture {
 
 fn fixture(name: &str) -> Fixture {
     let path = format!("{}/tests/fixtures/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap().replace(PLACEHOLDER, &message_id(&turn()));
-    let mut fixture = Fixture { events: Vec::new(), messages: Vec::new() };
+    let text = std::fs::read_to_string(path)
+        .unwrap()
+        .replace(PLACEHOLDER, &message_id(&turn()));
+    let mut fixture = Fixture {
+        events: Vec::new(),
+        messages: Vec::new(),
+    };
     for line in text.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         match line.get("event") {
-            Some(event) => fixture.events.push(Event::parse(event.to_string().as_bytes()).unwrap()),
+            Some(event) => fixture
+                .events
+                .push(Event::parse(event.to_string().as_bytes()).unwrap()),
             None => fixture.messages = serde_json::from_value(line["final"].clone()).unwrap(),
         }
     }
@@ -89,7 +108,10 @@ impl Reader {
             answer.parts
         );
         for part in &answer.parts {
-            assert!(self.shown.parts().contains(part), "{what}: {part:?} is not shown");
+            assert!(
+                self.shown.parts().contains(part),
+                "{what}: {part:?} is not shown"
+            );
         }
     }
 }
@@ -99,7 +121,12 @@ fn play(fixture: &Fixture, is_missed: impl Fn(usize) -> bool) -> Reader {
     let mut tracker = Tracker::new(SESSION.to_owned());
     assert_eq!(tracker.begin(&turn()), Begun::New);
     let mut reader = Reader::default();
-    for (_, event) in fixture.events.iter().enumerate().filter(|(place, _)| !is_missed(*place)) {
+    for (_, event) in fixture
+        .events
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| !is_missed(*place))
+    {
         reader.read(tracker.take(event.clone()).events);
     }
     reader.read(tracker.look(false, &fixture.messages).expect("it is over"));
@@ -115,24 +142,57 @@ fn play(fixture: &Fixture, is_missed: impl Fn(usize) -> bool) -> Reader {
 #[test]
 fn each_turn_ends_as_it_did() {
     let expected = [
-        ("reasoning", TurnState::Completed, "I have thought about tea. My conclusion: it depends."),
-        ("tool", TurnState::Completed, "I will run that.The command said:\n\n```\none\ntwo\n```\n"),
-        ("cut", TurnState::Completed, "The first try was cut off; this is the second one, and it is whole."),
+        (
+            "reasoning",
+            TurnState::Completed,
+            "I have thought about tea. My conclusion: it depends.",
+        ),
+        (
+            "tool",
+            TurnState::Completed,
+            "I will run that.The command said:\n\n```\none\ntwo\n```\n",
+        ),
+        (
+            "cut",
+            TurnState::Completed,
+            "The first try was cut off; this is the second one, and it is whole.",
+        ),
         ("refused", TurnState::Failed, ""),
         ("retried", TurnState::Completed, "It worked in the end."),
-        ("compacted", TurnState::Completed, "The summary made room for this."),
+        (
+            "compacted",
+            TurnState::Completed,
+            "The summary made room for this.",
+        ),
         ("rejected", TurnState::Completed, "I will run that."),
     ];
     for (name, outcome, text) in expected {
         let reader = play(&fixture(name), |_| false);
         reader.assert_shown_is_final(name);
-        assert_eq!((reader.end().outcome, reader.text().as_str()), (outcome, text), "{name}: {:?}", reader.end());
+        assert_eq!(
+            (reader.end().outcome, reader.text().as_str()),
+            (outcome, text),
+            "{name}: {:?}",
+            reader.end()
+        );
     }
-    assert_eq!(play(&fixture("refused"), |_| false).end().reason.as_deref(), Some("The script says to fail with 400."));
+    assert_eq!(
+        play(&fixture("refused"), |_| false).end().reason.as_deref(),
+        Some("The script says to fail with 400.")
+    );
     let below = play(&fixture("sub-agent"), |_| false);
-    assert!(below.text().starts_with("I will hand that to a sub-agent.The sub-agent said:"), "{}", below.text());
+    assert!(
+        below
+            .text()
+            .starts_with("I will hand that to a sub-agent.The sub-agent said:"),
+        "{}",
+        below.text()
+    );
     // Stopped by somebody who is not us, as far as this tracker knows.
-    assert_eq!(play(&fixture("stopped"), |_| false).end().outcome, TurnState::Interrupted);
+    assert_eq!(
+        play(&fixture("stopped"), |_| false).end().outcome,
+        TurnState::Interrupted
+    );
 }
 
 #[test]
@@ -158,13 +218,27 @@ fn whatever_is_missed_the_end_is_whole() {
 #[test]
 fn a_text_that_broke_off_is_void_before_the_next_begins() {
     let reader = play(&fixture("cut"), |_| false);
-    let void =
-        reader.ops.iter().position(|op| matches!(op, ChunkOp::Supersede { .. })).expect("something is superseded");
-    let ChunkOp::Supersede { part: void_part } = &reader.ops[void] else { panic!() };
+    let void = reader
+        .ops
+        .iter()
+        .position(|op| matches!(op, ChunkOp::Supersede { .. }))
+        .expect("something is superseded");
+    let ChunkOp::Supersede { part: void_part } = &reader.ops[void] else {
+        panic!()
+    };
     let is_of = |op: &&ChunkOp| matches!(op, ChunkOp::Append { part, .. } if part == void_part);
-    assert!(reader.ops[..void].iter().any(|op| is_of(&op)) && !reader.ops[void..].iter().any(|op| is_of(&op)));
+    assert!(
+        reader.ops[..void].iter().any(|op| is_of(&op))
+            && !reader.ops[void..].iter().any(|op| is_of(&op))
+    );
     let notices = |reader: &Reader| {
-        reader.end().answer.parts.iter().filter(|part| matches!(part.body, PartBody::Notice { .. })).count()
+        reader
+            .end()
+            .answer
+            .parts
+            .iter()
+            .filter(|part| matches!(part.body, PartBody::Notice { .. }))
+            .count()
     };
     assert_eq!(notices(&reader), 1);
     assert_eq!(notices(&play(&fixture("retried"), |_| false)), 1);
@@ -178,17 +252,29 @@ fn a_tools_output_travels_as_differences() {
         .ops
         .iter()
         .filter_map(|op| match op {
-            ChunkOp::Append { kind: DeltaKind::ToolOutput, delta, .. } => Some(delta.as_str()),
+            ChunkOp::Append {
+                kind: DeltaKind::ToolOutput,
+                delta,
+                ..
+            } => Some(delta.as_str()),
             _ => None,
         })
         .collect();
     assert_eq!(outputs, ["one\n", "two\n"]);
-    let call = reader.end().answer.parts.iter().find_map(|part| match &part.body {
-        PartBody::Tool(call) => Some(call),
-        _ => None,
-    });
+    let call = reader
+        .end()
+        .answer
+        .parts
+        .iter()
+        .find_map(|part| match &part.body {
+            PartBody::Tool(call) => Some(call),
+            _ => None,
+        });
     let call = call.expect("there is a tool call");
-    assert_eq!((call.state, call.output.as_deref(), call.truncated), (ToolState::Completed, Some("one\ntwo\n"), false));
+    assert_eq!(
+        (call.state, call.output.as_deref(), call.truncated),
+        (ToolState::Completed, Some("one\ntwo\n"), false)
+    );
     assert!(call.started_at <= call.ended_at && call.input.contains("echo one"));
 }
 
@@ -201,15 +287,29 @@ fn an_ask_settled_elsewhere_is_closed() {
     assert_eq!(reader.closed, 1);
     // When the event that says so is missed, the turn's end closes it.
     let fixture = fixture("tool");
-    let settled = fixture.events.iter().position(|event| matches!(event, Event::AskSettled { .. })).unwrap();
+    let settled = fixture
+        .events
+        .iter()
+        .position(|event| matches!(event, Event::AskSettled { .. }))
+        .unwrap();
     assert_eq!(play(&fixture, |place| place == settled).closed, 1);
 }
 
 #[test]
 fn an_ask_outside_a_turn_is_turned_down() {
     let mut tracker = Tracker::new(SESSION.to_owned());
-    let asked = fixture("tool").events.into_iter().find(|event| matches!(event, Event::PermissionAsked(_))).unwrap();
-    assert!(matches!(tracker.take(asked).next, Next::TurnDown { reply: Reply::Reject { .. }, .. }));
+    let asked = fixture("tool")
+        .events
+        .into_iter()
+        .find(|event| matches!(event, Event::PermissionAsked(_)))
+        .unwrap();
+    assert!(matches!(
+        tracker.take(asked).next,
+        Next::TurnDown {
+            reply: Reply::Reject { .. },
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -217,8 +317,15 @@ fn the_first_idle_after_a_failure_does_not_end_the_turn() {
     let fixture = fixture("refused");
     let mut tracker = Tracker::new(SESSION.to_owned());
     tracker.begin(&turn());
-    let nexts: Vec<Next> = fixture.events.iter().map(|event| tracker.take(event.clone()).next).collect();
-    assert!(nexts.contains(&Next::Look(LOOK_AFTER_FAILURE)) && nexts.contains(&Next::Look(Duration::ZERO)));
+    let nexts: Vec<Next> = fixture
+        .events
+        .iter()
+        .map(|event| tracker.take(event.clone()).next)
+        .collect();
+    assert!(
+        nexts.contains(&Next::Look(LOOK_AFTER_FAILURE))
+            && nexts.contains(&Next::Look(Duration::ZERO))
+    );
     let mut unfinished = fixture.messages.clone();
     unfinished.last_mut().unwrap().info.time = wire::MessageTime::default();
     assert_eq!(tracker.look(false, &unfinished), None);
@@ -251,7 +358,13 @@ fn a_stopped_turn_is_cancelled_and_keeps_what_was_said() {
     assert!(tracker.abort(&turn()) && tracker.is_aborted());
     reader.read(tracker.look(false, &fixture.messages).expect("it is over"));
     reader.assert_shown_is_final("stopped");
-    assert_eq!((reader.end().outcome, reader.text().starts_with("still here")), (TurnState::Cancelled, true));
+    assert_eq!(
+        (
+            reader.end().outcome,
+            reader.text().starts_with("still here")
+        ),
+        (TurnState::Cancelled, true)
+    );
     assert!(!tracker.abort(&turn()));
 }
 
@@ -269,7 +382,10 @@ fn repair_fills_in_what_was_missed_and_leaves_what_is_being_written() {
     let mut stored = fixture.messages.clone();
     for part in stored.iter_mut().flat_map(|message| &mut message.parts) {
         if let Body::Text(prose) = &mut part.body {
-            *prose = wire::Prose { text: String::new(), time: wire::ProseTime::default() };
+            *prose = wire::Prose {
+                text: String::new(),
+                time: wire::ProseTime::default(),
+            };
         }
     }
     let before = reader.shown.hash();
@@ -293,7 +409,10 @@ fn a_turn_whose_end_can_not_be_read_keeps_what_was_shown() {
     }
     reader.read(tracker.give_up("it can't be read"));
     reader.assert_shown_is_final("given up");
-    assert_eq!((reader.end().outcome, reader.text().is_empty()), (TurnState::Interrupted, false));
+    assert_eq!(
+        (reader.end().outcome, reader.text().is_empty()),
+        (TurnState::Interrupted, false)
+    );
 }
 
 #[test]
@@ -301,7 +420,11 @@ fn one_turn_at_a_time() {
     let mut tracker = Tracker::new(SESSION.to_owned());
     let other = TurnId::generate(Timestamp::from_ms(1), [8; 10]);
     assert_eq!(
-        (tracker.begin(&turn()), tracker.begin(&turn()), tracker.begin(&other)),
+        (
+            tracker.begin(&turn()),
+            tracker.begin(&turn()),
+            tracker.begin(&other)
+        ),
         (Begun::New, Begun::Same, Begun::Busy)
     );
     tracker.forget(&other);
@@ -319,7 +442,10 @@ fn a_long_delta_is_split_and_whole() {
     let mut reader = Reader::default();
     for event in fixture.events {
         let event = match event {
-            Event::Delta { part, .. } => Event::Delta { part, delta: text.clone() },
+            Event::Delta { part, .. } => Event::Delta {
+                part,
+                delta: text.clone(),
+            },
             other => other,
         };
         let is_delta = matches!(event, Event::Delta { .. });
@@ -328,11 +454,10 @@ fn a_long_delta_is_split_and_whole() {
             let pieces: String = events
                 .iter()
                 .map(|event| match event {
-                    DriverEvent::Chunk { op: ChunkOp::Append { delta, .. }, .. }
-                        if delta.len() <= CHUNK_DELTA_MAX_BYTES =>
-                    {
-                        delta.as_str()
-                    }
+                    DriverEvent::Chunk {
+                        op: ChunkOp::Append { delta, .. },
+                        ..
+                    } if delta.len() <= CHUNK_DELTA_MAX_BYTES => delta.as_str(),
                     other => panic!("{other:?}"),
                 })
                 .collect();

@@ -8,7 +8,10 @@ use protocol::ids::TurnId;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{MessageInfo, ModelRef, Part, PermissionAsk, QuestionAsk, Status, is_turn_message, message_id, part_id};
+use super::{
+    MessageInfo, ModelRef, Part, PermissionAsk, QuestionAsk, Status, is_turn_message, message_id,
+    part_id,
+};
 use crate::driver::DriverError;
 use crate::http::Server;
 
@@ -98,7 +101,10 @@ impl Agent {
 
     fn model(&self) -> Option<ModelRef> {
         let model = self.model.as_ref()?;
-        Some(ModelRef { provider: model.provider_id.clone(), model: model.model_id.clone() })
+        Some(ModelRef {
+            provider: model.provider_id.clone(),
+            model: model.model_id.clone(),
+        })
     }
 }
 
@@ -120,18 +126,34 @@ impl Api {
 
     /// Begins a conversation; the title saves a call of the model.
     pub(crate) async fn create_session(&self, title: &str) -> Result<String, DriverError> {
-        let title = if title.trim().is_empty() { "Chat" } else { title };
+        let title = if title.trim().is_empty() {
+            "Chat"
+        } else {
+            title
+        };
         let answer = self
             .server
-            .send("beginning a conversation", Method::POST, "/session", Some(&json!({ "title": title })))
+            .send(
+                "beginning a conversation",
+                Method::POST,
+                "/session",
+                Some(&json!({ "title": title })),
+            )
             .await?;
         Ok(answer.json::<SessionInfo>()?.id)
     }
 
     /// Whether it has that conversation.
     pub(crate) async fn has_session(&self, session: &str) -> Result<bool, DriverError> {
-        let answer =
-            self.server.send("looking for the conversation", Method::GET, &format!("/session/{session}"), None).await?;
+        let answer = self
+            .server
+            .send(
+                "looking for the conversation",
+                Method::GET,
+                &format!("/session/{session}"),
+                None,
+            )
+            .await?;
         exists(answer.status).map_or_else(|| answer.success().map(|_| true), Ok)
     }
 
@@ -157,19 +179,30 @@ impl Api {
                 .or_else(|| first_of(USUAL_AGENT))
                 .or_else(|| agents.iter().find(|agent| agent.can_lead())),
         };
-        let configured = || agent.and_then(Agent::model).or_else(|| config.model.as_deref().and_then(ModelRef::parse));
+        let configured = || {
+            agent
+                .and_then(Agent::model)
+                .or_else(|| config.model.as_deref().and_then(ModelRef::parse))
+        };
         let model = match wanted_model.or_else(configured) {
             Some(model) => Some(model),
             None => self.first_providers_model().await?,
         };
-        let name = agent.map(|agent| agent.name.clone()).or_else(|| wanted_agent.map(str::to_owned));
+        let name = agent
+            .map(|agent| agent.name.clone())
+            .or_else(|| wanted_agent.map(str::to_owned));
         Ok((name, model))
     }
 
     async fn first_providers_model(&self) -> Result<Option<ModelRef>, DriverError> {
-        let known: Providers = self.get("listing its providers", "/config/providers").await?;
+        let known: Providers = self
+            .get("listing its providers", "/config/providers")
+            .await?;
         Ok(known.providers.iter().find_map(|provider| {
-            Some(ModelRef { provider: provider.id.clone(), model: known.default.get(&provider.id)?.clone() })
+            Some(ModelRef {
+                provider: provider.id.clone(),
+                model: known.default.get(&provider.id)?.clone(),
+            })
         }))
     }
 
@@ -194,28 +227,52 @@ impl Api {
         }
         let answer = self
             .server
-            .send("handing over the message", Method::POST, &format!("/session/{session}/prompt_async"), Some(&body))
+            .send(
+                "handing over the message",
+                Method::POST,
+                &format!("/session/{session}/prompt_async"),
+                Some(&body),
+            )
             .await?;
         answer.success().map(|_| ())
     }
 
     /// Whether it has a turn's message.
-    pub(crate) async fn has_prompt(&self, session: &str, turn: &TurnId) -> Result<bool, DriverError> {
+    pub(crate) async fn has_prompt(
+        &self,
+        session: &str,
+        turn: &TurnId,
+    ) -> Result<bool, DriverError> {
         let path = format!("/session/{session}/message/{}", message_id(turn));
-        let answer = self.server.send("looking for the message", Method::GET, &path, None).await?;
+        let answer = self
+            .server
+            .send("looking for the message", Method::GET, &path, None)
+            .await?;
         exists(answer.status).map_or_else(|| answer.success().map(|_| true), Ok)
     }
 
     /// A turn's messages, oldest first, beginning with the person's; empty when it does not have them.
-    pub(crate) async fn turn_messages(&self, session: &str, turn: &TurnId) -> Result<Vec<Message>, DriverError> {
+    pub(crate) async fn turn_messages(
+        &self,
+        session: &str,
+        turn: &TurnId,
+    ) -> Result<Vec<Message>, DriverError> {
         let first = message_id(turn);
         // Newest first, until the person's message is found.
         let mut found: Vec<Message> = Vec::new();
         let mut before = String::new();
         for _ in 0..PAGES_MAX {
             let path = format!("/session/{session}/message?limit={PAGE_MESSAGES}{before}");
-            let answer = self.server.send("reading the answer", Method::GET, &path, None).await?.success()?;
-            let next = answer.headers.get(NEXT_PAGE).and_then(|cursor| cursor.to_str().ok()).map(str::to_owned);
+            let answer = self
+                .server
+                .send("reading the answer", Method::GET, &path, None)
+                .await?
+                .success()?;
+            let next = answer
+                .headers
+                .get(NEXT_PAGE)
+                .and_then(|cursor| cursor.to_str().ok())
+                .map(str::to_owned);
             let mut page: Vec<Message> = answer.json()?;
             while let Some(message) = page.pop() {
                 let is_first = message.info.id == first;
@@ -238,21 +295,32 @@ impl Api {
 
     /// Whether it works on that conversation.
     pub(crate) async fn is_busy(&self, session: &str) -> Result<bool, DriverError> {
-        let states: BTreeMap<String, Status> = self.get("asking whether it is busy", "/session/status").await?;
-        Ok(states.get(session).is_some_and(|status| *status != Status::Idle))
+        let states: BTreeMap<String, Status> = self
+            .get("asking whether it is busy", "/session/status")
+            .await?;
+        Ok(states
+            .get(session)
+            .is_some_and(|status| *status != Status::Idle))
     }
 
     /// Stops what it does in that conversation.
     pub(crate) async fn abort(&self, session: &str) -> Result<(), DriverError> {
         self.server
-            .send("stopping the turn", Method::POST, &format!("/session/{session}/abort"), None)
+            .send(
+                "stopping the turn",
+                Method::POST,
+                &format!("/session/{session}/abort"),
+                None,
+            )
             .await?
             .success()
             .map(|_| ())
     }
 
     /// Every ask that waits.
-    pub(crate) async fn open_asks(&self) -> Result<(Vec<PermissionAsk>, Vec<QuestionAsk>), DriverError> {
+    pub(crate) async fn open_asks(
+        &self,
+    ) -> Result<(Vec<PermissionAsk>, Vec<QuestionAsk>), DriverError> {
         let permissions = self.get("listing what it asks", "/permission").await?;
         let questions = self.get("listing what it asks", "/question").await?;
         Ok((permissions, questions))
@@ -261,27 +329,56 @@ impl Api {
     /// Answers an ask; `false` when nobody waits for it.
     pub(crate) async fn reply(&self, ask: &str, reply: &Reply) -> Result<bool, DriverError> {
         let (path, body) = match reply {
-            Reply::Once => (format!("/permission/{ask}/reply"), json!({ "reply": "once" })),
-            Reply::Always => (format!("/permission/{ask}/reply"), json!({ "reply": "always" })),
-            Reply::Reject { message: Some(message) } => {
-                (format!("/permission/{ask}/reply"), json!({ "reply": "reject", "message": message }))
-            }
-            Reply::Reject { message: None } => (format!("/permission/{ask}/reply"), json!({ "reply": "reject" })),
-            Reply::Answers(answers) => (format!("/question/{ask}/reply"), json!({ "answers": answers })),
+            Reply::Once => (
+                format!("/permission/{ask}/reply"),
+                json!({ "reply": "once" }),
+            ),
+            Reply::Always => (
+                format!("/permission/{ask}/reply"),
+                json!({ "reply": "always" }),
+            ),
+            Reply::Reject {
+                message: Some(message),
+            } => (
+                format!("/permission/{ask}/reply"),
+                json!({ "reply": "reject", "message": message }),
+            ),
+            Reply::Reject { message: None } => (
+                format!("/permission/{ask}/reply"),
+                json!({ "reply": "reject" }),
+            ),
+            Reply::Answers(answers) => (
+                format!("/question/{ask}/reply"),
+                json!({ "answers": answers }),
+            ),
             Reply::Dismiss => (format!("/question/{ask}/reject"), json!({})),
         };
-        let answer = self.server.send("answering what it asked", Method::POST, &path, Some(&body)).await?;
+        let answer = self
+            .server
+            .send("answering what it asked", Method::POST, &path, Some(&body))
+            .await?;
         exists(answer.status).map_or_else(|| answer.success().map(|_| true), Ok)
     }
 
     /// Ends everything in order: aborts, kills tools, writes state.
     pub(crate) async fn dispose(&self, limit: std::time::Duration) -> Result<(), DriverError> {
         let server = self.server.with_limit(limit);
-        server.send("ending it in order", Method::POST, "/global/dispose", None).await?.success().map(|_| ())
+        server
+            .send("ending it in order", Method::POST, "/global/dispose", None)
+            .await?
+            .success()
+            .map(|_| ())
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, operation: &'static str, path: &str) -> Result<T, DriverError> {
-        self.server.send(operation, Method::GET, path, None).await?.json()
+    async fn get<T: serde::de::DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        path: &str,
+    ) -> Result<T, DriverError> {
+        self.server
+            .send(operation, Method::GET, path, None)
+            .await?
+            .json()
     }
 }
 

@@ -24,22 +24,36 @@ pub(crate) fn part_id(turn: &TurnId) -> String {
 
 /// Whether a message is one that a turn began with.
 pub(crate) fn is_turn_message(id: &str) -> bool {
-    id.get("msg_".len() + 12..).is_some_and(|rest| rest.starts_with(MARK))
+    id.get("msg_".len() + 12..)
+        .is_some_and(|rest| rest.starts_with(MARK))
 }
 
 fn tail(turn: &TurnId) -> String {
     let digest = Sha256::digest(turn.as_str().as_bytes());
-    let hash: String =
-        digest.iter().take(HASH_CHARS).map(|byte| char::from(BASE_62[usize::from(*byte) % BASE_62.len()])).collect();
-    format!("{:012x}{MARK}{hash}", (sent_ms(turn) << 12) & 0xffff_ffff_ffff)
+    let hash: String = digest
+        .iter()
+        .take(HASH_CHARS)
+        .map(|byte| char::from(BASE_62[usize::from(*byte) % BASE_62.len()]))
+        .collect();
+    format!(
+        "{:012x}{MARK}{hash}",
+        (sent_ms(turn) << 12) & 0xffff_ffff_ffff
+    )
 }
 
 /// The time in a turn's id: the first 48 of its 128 bits, which are the first characters, 5 bits each after 3.
 fn sent_ms(turn: &TurnId) -> u64 {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let digits = turn.as_str().trim_start_matches(TurnId::PREFIX).trim_start_matches('_').bytes();
+    let digits = turn
+        .as_str()
+        .trim_start_matches(TurnId::PREFIX)
+        .trim_start_matches('_')
+        .bytes();
     let value = digits.fold(0_u128, |value, digit| {
-        let digit = ALPHABET.iter().position(|known| *known == digit).unwrap_or_default();
+        let digit = ALPHABET
+            .iter()
+            .position(|known| *known == digit)
+            .unwrap_or_default();
         (value << 5) | digit as u128
     });
     (value >> 80) as u64
@@ -62,6 +76,9 @@ mod tests {
         assert!(!is_turn_message("msg_20935daeb001vQ9SCdkyPW84cq") && !is_turn_message("msg_é"));
         // The time part is the one that opencode itself makes of that millisecond.
         assert_eq!(&message_id(&turn)[..16], "msg_20935daeb000");
-        assert_eq!(message_id(&turn).len(), "msg_20935daeb001vQ9SCdkyPW84cq".len());
+        assert_eq!(
+            message_id(&turn).len(),
+            "msg_20935daeb001vQ9SCdkyPW84cq".len()
+        );
     }
 }

@@ -31,8 +31,13 @@ pub(crate) struct Setting<'a> {
 }
 
 /// Variables of the agent's environment that it must not see: ours, and those that would move its server.
-const NOT_INHERITED: &[&str] =
-    &["OPENCODE_SERVER_USERNAME", "OPENCODE_SERVER_PASSWORD", "OPENCODE_DB", "OPENCODE_PID", "OPENCODE_ROUTE"];
+const NOT_INHERITED: &[&str] = &[
+    "OPENCODE_SERVER_USERNAME",
+    "OPENCODE_SERVER_PASSWORD",
+    "OPENCODE_DB",
+    "OPENCODE_PID",
+    "OPENCODE_ROUTE",
+];
 const OUR_PREFIX: &str = "ORCHESTRATOR_";
 /// Loopback is reached without a proxy, whatever the person's settings are.
 const NO_PROXY: &str = "127.0.0.1,localhost";
@@ -45,7 +50,14 @@ impl Hosting {
             Self::Serve => "serve",
         };
         let port = setting.port.to_string();
-        let mut arguments = vec![command, "--hostname", "127.0.0.1", "--port", &port, "--no-mdns"];
+        let mut arguments = vec![
+            command,
+            "--hostname",
+            "127.0.0.1",
+            "--port",
+            &port,
+            "--no-mdns",
+        ];
         if setting.lean.is_some() {
             arguments.push("--pure");
         }
@@ -56,11 +68,13 @@ impl Hosting {
     pub(crate) fn greeting(self) -> Option<String> {
         match self {
             Self::Acp => {
-                let capabilities =
-                    json!({ "fs": { "readTextFile": false, "writeTextFile": false }, "terminal": false });
+                let capabilities = json!({ "fs": { "readTextFile": false, "writeTextFile": false }, "terminal": false });
                 let client = json!({ "name": "opencode-orchestrator", "version": env!("CARGO_PKG_VERSION") });
                 let params = json!({ "protocolVersion": 1, "clientCapabilities": capabilities, "clientInfo": client });
-                Some(format!("{}\n", json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params })))
+                Some(format!(
+                    "{}\n",
+                    json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params })
+                ))
             }
             Self::Serve => None,
         }
@@ -98,7 +112,11 @@ pub(crate) fn environment(
             Some(_) | None => variables.push((name, value)),
         }
     }
-    let no_proxy = if no_proxy.is_empty() { NO_PROXY.to_owned() } else { format!("{no_proxy},{NO_PROXY}") };
+    let no_proxy = if no_proxy.is_empty() {
+        NO_PROXY.to_owned()
+    } else {
+        format!("{no_proxy},{NO_PROXY}")
+    };
     let mut set = |name: &str, value: OsString| {
         variables.retain(|(known, _)| known != name);
         variables.push((name.into(), value));
@@ -107,7 +125,12 @@ pub(crate) fn environment(
     set("no_proxy", no_proxy.into());
     set("OPENCODE_SERVER_PASSWORD", setting.password.expose().into());
     set("OPENCODE_DB", setting.database.into());
-    set("OPENCODE_CONFIG_CONTENT", config(theirs_config.as_deref(), setting.config).to_string().into());
+    set(
+        "OPENCODE_CONFIG_CONTENT",
+        config(theirs_config.as_deref(), setting.config)
+            .to_string()
+            .into(),
+    );
     set("OPENCODE_ENABLE_QUESTION_TOOL", "1".into());
     set("OPENCODE_DISABLE_AUTOUPDATE", "1".into());
     set("OPENCODE_DISABLE_SHARE", "1".into());
@@ -121,9 +144,14 @@ pub(crate) fn environment(
 
 /// The person's inline configuration, with ours on top.
 fn config(theirs: Option<&str>, ours: &Value) -> Value {
-    let mut merged =
-        theirs.and_then(|text| serde_json::from_str(text).ok()).filter(Value::is_object).unwrap_or_else(|| json!({}));
-    merge(&mut merged, &json!({ "autoupdate": false, "share": "disabled" }));
+    let mut merged = theirs
+        .and_then(|text| serde_json::from_str(text).ok())
+        .filter(Value::is_object)
+        .unwrap_or_else(|| json!({}));
+    merge(
+        &mut merged,
+        &json!({ "autoupdate": false, "share": "disabled" }),
+    );
     merge(&mut merged, ours);
     merged
 }
@@ -191,14 +219,29 @@ mod tests {
 
     fn environment_of(inherited: &[(&str, &str)], config: &Value) -> Vec<(String, String)> {
         let password = Secret::new("pw");
-        let setting = Setting { port: 1, password: &password, database: Path::new("/s/c.db"), config, lean: None };
-        let inherited = inherited.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let setting = Setting {
+            port: 1,
+            password: &password,
+            database: Path::new("/s/c.db"),
+            config,
+            lean: None,
+        };
+        let inherited = inherited
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let text = |text: OsString| text.into_string().unwrap();
-        environment(&setting, inherited).unwrap().into_iter().map(|(name, value)| (text(name), text(value))).collect()
+        environment(&setting, inherited)
+            .unwrap()
+            .into_iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect()
     }
 
     fn value<'a>(variables: &'a [(String, String)], name: &str) -> Option<&'a str> {
-        variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        variables
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     #[test]
@@ -217,7 +260,10 @@ mod tests {
         assert_eq!(value(&variables, "ANTHROPIC_API_KEY"), Some("k"));
         assert_eq!(value(&variables, "ORCHESTRATOR_MACHINE_SECRET"), None);
         assert_eq!(value(&variables, "OPENCODE_SERVER_PASSWORD"), Some("pw"));
-        assert_eq!(value(&variables, "no_proxy"), Some("corp,127.0.0.1,localhost"));
+        assert_eq!(
+            value(&variables, "no_proxy"),
+            Some("corp,127.0.0.1,localhost")
+        );
         assert_eq!(value(&variables, "OPENCODE_DB"), Some("/s/c.db"));
     }
 
@@ -228,15 +274,24 @@ mod tests {
             &[("OPENCODE_CONFIG_CONTENT", theirs)],
             &json!({ "provider": { "demo": {} }, "model": "demo/x" }),
         );
-        let config: Value = serde_json::from_str(value(&variables, "OPENCODE_CONFIG_CONTENT").unwrap()).unwrap();
+        let config: Value =
+            serde_json::from_str(value(&variables, "OPENCODE_CONFIG_CONTENT").unwrap()).unwrap();
         assert_eq!(config["share"], "disabled");
-        assert_eq!(config["provider"], json!({ "mine": { "name": "Mine" }, "demo": {} }));
-        assert_eq!((&config["model"], &config["autoupdate"]), (&json!("demo/x"), &json!(false)));
+        assert_eq!(
+            config["provider"],
+            json!({ "mine": { "name": "Mine" }, "demo": {} })
+        );
+        assert_eq!(
+            (&config["model"], &config["autoupdate"]),
+            (&json!("demo/x"), &json!(false))
+        );
     }
 
     #[test]
     fn readiness_is_the_answer_to_the_greeting_and_nothing_else() {
-        assert!(Hosting::Acp.says_ready(r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":1}}"#));
+        assert!(
+            Hosting::Acp.says_ready(r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":1}}"#)
+        );
         assert!(!Hosting::Acp.says_ready(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1}}"#));
         assert!(!Hosting::Acp.says_ready("opencode server listening on http://127.0.0.1:1"));
         assert!(Hosting::Serve.says_ready("opencode server listening on http://127.0.0.1:1"));

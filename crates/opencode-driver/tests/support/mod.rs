@@ -29,12 +29,23 @@ pub fn real_opencode() -> PathBuf {
     if let Some(path) = std::env::var_os("ORCHESTRATOR_OPENCODE") {
         return PathBuf::from(path);
     }
-    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
-    let system = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
+    let machine = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "x64"
+    };
+    let system = if cfg!(target_os = "macos") {
+        "darwin"
+    } else {
+        "linux"
+    };
     let pinned = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/opencode/node_modules")
         .join(format!("opencode-{system}-{machine}/bin/opencode"));
-    assert!(pinned.is_file(), "the pinned opencode is missing: run tests/opencode/scripts/ensure-opencode");
+    assert!(
+        pinned.is_file(),
+        "the pinned opencode is missing: run tests/opencode/scripts/ensure-opencode"
+    );
     pinned.canonicalize().unwrap()
 }
 
@@ -44,7 +55,10 @@ pub fn fake_opencode() -> PathBuf {
 }
 
 pub fn config(program: PathBuf, state: &Path) -> OpencodeConfig {
-    let locate = LocateConfig { explicit: Some(program), ..LocateConfig::default() };
+    let locate = LocateConfig {
+        explicit: Some(program),
+        ..LocateConfig::default()
+    };
     let mut config = OpencodeConfig::new(locate, state);
     config.supervisor = vec![env!("CARGO_BIN_EXE_opencode-supervise").into()];
     config.lean = true;
@@ -65,7 +79,11 @@ impl Bench {
         let mut config = config(real_opencode(), &home.path().join("state"));
         config.config = model.opencode_config();
         std::fs::create_dir(home.path().join("work")).unwrap();
-        Self { model, driver: Opencode::new(config), home }
+        Self {
+            model,
+            driver: Opencode::new(config),
+            home,
+        }
     }
 
     pub fn work(&self) -> PathBuf {
@@ -93,7 +111,10 @@ pub fn spec(directory: &Path, chat: u8) -> SessionSpec {
 }
 
 pub fn turn_id(number: u8) -> TurnId {
-    TurnId::generate(Timestamp::from_ms(1_795_000_000_000 + u64::from(number)), [number; 10])
+    TurnId::generate(
+        Timestamp::from_ms(1_795_000_000_000 + u64::from(number)),
+        [number; 10],
+    )
 }
 
 /// A started session with its events.
@@ -141,7 +162,11 @@ impl Seen {
         assert_eq!(texts(self.shown.parts()), texts(&answer.parts));
         assert_eq!(self.shown.hash(), text_hash(&answer.parts));
         for part in &answer.parts {
-            assert!(self.shown.parts().contains(part), "{part:?} is not in {:?}", self.shown.parts());
+            assert!(
+                self.shown.parts().contains(part),
+                "{part:?} is not in {:?}",
+                self.shown.parts()
+            );
         }
     }
 }
@@ -159,17 +184,27 @@ pub fn texts(parts: &[Part]) -> Vec<&str> {
 impl Chat {
     pub async fn start(driver: &dyn Driver, spec: SessionSpec) -> Self {
         let (sender, events) = mpsc::channel(16);
-        let session = tokio::time::timeout(HANG, driver.start(spec, sender)).await.expect("it hangs").unwrap();
+        let session = tokio::time::timeout(HANG, driver.start(spec, sender))
+            .await
+            .expect("it hangs")
+            .unwrap();
         Self { session, events }
     }
 
     pub async fn next(&mut self) -> DriverEvent {
-        tokio::time::timeout(HANG, self.events.recv()).await.expect("no event comes").expect("the events have ended")
+        tokio::time::timeout(HANG, self.events.recv())
+            .await
+            .expect("no event comes")
+            .expect("the events have ended")
     }
 
     /// Sends a message and follows the turn to its end, answering asks from the list in turn.
     pub async fn turn(&mut self, number: u8, text: &str, answers: &[AskAnswer]) -> Seen {
-        self.session.process.prompt(&turn_id(number), text).await.unwrap();
+        self.session
+            .process
+            .prompt(&turn_id(number), text)
+            .await
+            .unwrap();
         self.follow(number, answers).await
     }
 
@@ -181,8 +216,14 @@ impl Chat {
             let event = self.next().await;
             let id = self.note(number, &mut seen, event);
             if let Some(id) = id {
-                let answer = answers.next().unwrap_or_else(|| panic!("nobody expected {:?}", seen.asked[&id]));
-                self.session.process.reply(&id, answer.clone()).await.unwrap();
+                let answer = answers
+                    .next()
+                    .unwrap_or_else(|| panic!("nobody expected {:?}", seen.asked[&id]));
+                self.session
+                    .process
+                    .reply(&id, answer.clone())
+                    .await
+                    .unwrap();
             }
             if seen.end.is_some() {
                 return seen;
@@ -198,7 +239,9 @@ impl Chat {
                 seen.shown.apply_op(&op);
                 seen.ops.push(op);
             }
-            DriverEvent::AskOpened { agent_ask_id, body, .. } => {
+            DriverEvent::AskOpened {
+                agent_ask_id, body, ..
+            } => {
                 seen.asked.insert(agent_ask_id.clone(), body);
                 return Some(agent_ask_id);
             }
@@ -230,7 +273,10 @@ pub fn processes_of(home: &Path) -> Vec<u32> {
     let has = |id: &u32| {
         let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
         let directory = std::fs::read_link(format!("/proc/{id}/cwd")).unwrap_or_default();
-        environment.windows(needle.len()).any(|window| window == needle) || directory.starts_with(home)
+        environment
+            .windows(needle.len())
+            .any(|window| window == needle)
+            || directory.starts_with(home)
     };
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -241,14 +287,25 @@ pub fn processes_of(home: &Path) -> Vec<u32> {
 pub fn process_called(home: &Path, word: &str) -> u32 {
     let has = |id: &u32| {
         let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).next().is_some_and(|program| String::from_utf8_lossy(program).ends_with(word))
+        line.split(|byte| *byte == 0)
+            .next()
+            .is_some_and(|program| String::from_utf8_lossy(program).ends_with(word))
     };
-    processes_of(home).into_iter().find(has).unwrap_or_else(|| panic!("no process called {word}"))
+    processes_of(home)
+        .into_iter()
+        .find(has)
+        .unwrap_or_else(|| panic!("no process called {word}"))
 }
 
 /// kill -9.
 pub fn kill(process: u32) {
-    assert!(std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-9", &process.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Waits until something is so.
@@ -258,5 +315,7 @@ pub async fn until(is_so: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(HANG, wait).await.expect("it never came to be so");
+    tokio::time::timeout(HANG, wait)
+        .await
+        .expect("it never came to be so");
 }
