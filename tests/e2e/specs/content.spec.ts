@@ -27,7 +27,9 @@ test("Markdown takes shape while it streams", async ({ page, chat, picture }) =>
   await expect(answer.locator("blockquote")).toHaveText("That was all.");
   await expect(answer.locator("strong").first()).toHaveText("headings");
   await fits(page);
-  await page.getByTestId("transcript-scroll").evaluate((element) => element.scrollTo(0, 0));
+  const scroll = page.getByTestId("transcript-scroll");
+  await expect.poll(() => scroll.evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop), { message: "the end is in view" }).toBeLessThan(2);
+  await scroll.evaluate((element) => element.scrollTo(0, 0));
   await expect(page.getByTestId("jump-to-latest")).toBeVisible();
   await picture(page, "markdown");
   await page.emulateMedia({ colorScheme: "dark" });

@@ -17,10 +17,12 @@ import { TurnStatus } from "./turn-status";
 export const TurnView = memo(function TurnView({ item, askIds }: { item: TurnItem; askIds: string }) {
   const state = stateOf(item);
   const live = item.summary !== null && !isEnded(item.summary.state);
+  // A turn that was seen to run keeps being laid out: its height is not known otherwise, and the page would jump at its end.
+  const [old] = useState(() => item.summary !== null && isEnded(item.summary.state));
   const asks = askIds === "" ? [] : askIds.split(" ");
   return (
     <article
-      className={cn("flex flex-col gap-2.5", !live && "off-screen-free")}
+      className={cn("flex flex-col gap-2.5", old && "off-screen-free")}
       data-testid="turn"
       data-turn-id={item.id ?? undefined}
       data-state={state}
