@@ -396,7 +396,9 @@ async fn http(address: SocketAddr, base: &str, run: &str, round: usize) -> Figur
             let mut answer = Vec::with_capacity(4_096);
             let create = format!("PUT {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\r\n");
             connection.write_all(create.as_bytes()).await.unwrap();
-            assert_eq!(status(&mut connection, &mut answer).await, "201", "{path} at {address}");
+            let created = status(&mut connection, &mut answer).await;
+            // A peer keeps its streams from round to round; a new epoch begins each time.
+            assert!(matches!(created.as_str(), "200" | "201"), "{created}: {path} at {address}");
             let body = "x".repeat(APPEND_BYTES);
             for seq in 0.. {
                 if !meter.goes_on() {
