@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,8 @@ use crate::http::Server;
 use crate::locate::{LocateConfig, OpencodeBinary, locate};
 use crate::process::{Launch, Running, launch};
 use crate::session::{Defaults, EventStream, OpencodeProcess};
+use crate::spare::{SpareConfig, Spares};
+use crate::storage::Storage;
 use crate::wire::launch::{Hosting, Setting, environment, is_port_taken};
 use crate::wire::{ACCEPTED_VERSIONS, Api, ModelRef, SERVER_USER, accepts_version};
 
@@ -42,6 +45,8 @@ pub struct OpencodeConfig {
     /// Quiet: opencode keeps everything below the state directory, ignores the person's configuration and
     /// plugins, and looks nothing up in the network. For the demo and for tests.
     pub lean: bool,
+    /// The warm spares that are kept; none unless they are asked for.
+    pub spares: SpareConfig,
     /// How long it may take to get ready.
     pub ready_limit: Duration,
     /// How long it may take to answer a request.
@@ -58,6 +63,7 @@ impl OpencodeConfig {
             supervisor: vec![this_program(), "supervise".into()],
             config: json!({}),
             lean: false,
+            spares: SpareConfig::up_to(0),
             ready_limit: READY_LIMIT,
             request_limit: REQUEST_LIMIT,
         }
@@ -75,18 +81,64 @@ fn this_program() -> OsString {
 /// Runs one opencode for each chat session.
 #[derive(Debug)]
 pub struct Opencode {
-    config: OpencodeConfig,
-    binary: OnceCell<OpencodeBinary>,
+    launcher: Arc<Launcher>,
+    spares: Spares,
 }
 
 impl Opencode {
     /// A driver; nothing is started yet.
     #[must_use]
     pub fn new(config: OpencodeConfig) -> Self {
-        Self {
+        let spares = config.spares;
+        let launcher = Arc::new(Launcher {
             config,
             binary: OnceCell::new(),
+        });
+        Self {
+            spares: Spares::new(Arc::clone(&launcher), spares),
+            launcher,
         }
+    }
+}
+
+/// Starts processes.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    config: OpencodeConfig,
+    binary: OnceCell<OpencodeBinary>,
+}
+
+/// A process that takes requests, and where it keeps its conversations.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) running: Running,
+    pub(crate) api: Api,
+    pub(crate) storage: Storage,
+}
+
+impl Launcher {
+    /// Where the databases are.
+    pub(crate) fn sessions(&self) -> PathBuf {
+        absolute(&self.config.state_dir.join("sessions"))
+    }
+
+    /// The home of a process that is to be quiet.
+    pub(crate) fn lean_home(&self) -> Option<PathBuf> {
+        let home = self.config.state_dir.join("lean");
+        self.config.lean.then(|| absolute(&home))
+    }
+
+    /// Starts a process whose storage is nobody's yet.
+    pub(crate) async fn launch_unused(
+        &self,
+        directory: &Path,
+        storage: &Storage,
+    ) -> Result<Launched, DriverError> {
+        let sessions = self.sessions();
+        let marked =
+            std::fs::create_dir_all(&sessions).and_then(|()| storage.mark_unused(&sessions));
+        marked.map_err(|error| machine(&sessions, &error))?;
+        self.launch(directory, storage).await
     }
 
     /// The opencode to run, looked for once; a failure is not kept.
@@ -97,16 +149,12 @@ impl Opencode {
     }
 
     /// Starts a process that takes requests: `acp` if it comes up, else `serve`.
-    async fn launch(
-        &self,
-        binary: &OpencodeBinary,
-        spec: &SessionSpec,
-    ) -> Result<(Running, Api), DriverError> {
-        match self.launch_as(Hosting::Acp, binary, spec).await {
+    async fn launch(&self, directory: &Path, storage: &Storage) -> Result<Launched, DriverError> {
+        match self.launch_as(Hosting::Acp, directory, storage).await {
             Err(first @ (DriverError::ExitedAtStart { .. } | DriverError::NeverReady { .. })) => {
                 warn!(error = %first, "`opencode acp` did not come up; trying `opencode serve`");
                 // What `acp` said is what the person can act on, should this fail too.
-                self.launch_as(Hosting::Serve, binary, spec)
+                self.launch_as(Hosting::Serve, directory, storage)
                     .await
                     .map_err(|_| first)
             }
@@ -117,13 +165,13 @@ impl Opencode {
     async fn launch_as(
         &self,
         hosting: Hosting,
-        binary: &OpencodeBinary,
-        spec: &SessionSpec,
-    ) -> Result<(Running, Api), DriverError> {
+        directory: &Path,
+        storage: &Storage,
+    ) -> Result<Launched, DriverError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_port(hosting, binary, spec).await {
+            match self.try_port(hosting, directory, storage).await {
                 Err(DriverError::ExitedAtStart { stderr, .. })
                     if tries < PORT_TRIES && is_port_taken(&stderr) => {}
                 launched => return launched,
@@ -134,19 +182,16 @@ impl Opencode {
     async fn try_port(
         &self,
         hosting: Hosting,
-        binary: &OpencodeBinary,
-        spec: &SessionSpec,
-    ) -> Result<(Running, Api), DriverError> {
+        directory: &Path,
+        storage: &Storage,
+    ) -> Result<Launched, DriverError> {
+        let binary = self.binary().await?;
         let port = free_port()?;
         let password = password()?;
-        let sessions = self.config.state_dir.join("sessions");
+        let sessions = self.sessions();
         std::fs::create_dir_all(&sessions).map_err(|error| machine(&sessions, &error))?;
-        let database = absolute(&sessions)?.join(format!("{}.db", spec.chat_session_id));
-        let lean = if self.config.lean {
-            Some(absolute(&self.config.state_dir)?.join("lean"))
-        } else {
-            None
-        };
+        let database = storage.database(&sessions);
+        let lean = self.lean_home();
         let setting = Setting {
             port,
             password: &password,
@@ -161,26 +206,23 @@ impl Opencode {
             arguments: hosting.arguments(&setting),
             environment: environment(&setting, std::env::vars_os())
                 .map_err(|error| machine(&self.config.state_dir, &error))?,
-            directory: Path::new(&spec.directory),
+            directory,
             ready_limit: self.config.ready_limit,
         })
         .await?;
-        Ok((
+        let server = Server::new(port, SERVER_USER, &password, self.config.request_limit);
+        Ok(Launched {
             running,
-            Api::new(Server::new(
-                port,
-                SERVER_USER,
-                &password,
-                self.config.request_limit,
-            )),
-        ))
+            api: Api::new(server),
+            storage: storage.clone(),
+        })
     }
 }
 
 #[async_trait]
 impl Driver for Opencode {
     async fn check(&self) -> Result<DriverInfo, DriverError> {
-        let binary = self.binary().await?;
+        let binary = self.launcher.binary().await?;
         Ok(DriverInfo {
             program: "opencode".to_owned(),
             version: binary.version.clone(),
@@ -205,36 +247,71 @@ impl Driver for Opencode {
             directory: spec.directory.clone(),
             reason,
         })?;
-        let binary = self.binary().await?;
-        let (running, api) = self.launch(binary, &spec).await?;
+        let directory = Path::new(&spec.directory);
+        let (storage, known) = Storage::of(&spec);
+        let spare = match known {
+            Some(_) => None,
+            None => self.spares.take(directory).await,
+        };
+        if let Some(spare) = spare {
+            match self.begin(spare, &spec, None, events.clone()).await {
+                Ok(started) => {
+                    self.spares.keep(directory);
+                    return Ok(started);
+                }
+                Err(error) => {
+                    warn!(%error, "a spare opencode was of no use; another one starts");
+                }
+            }
+        }
+        let launched = self.launcher.launch(directory, &storage).await?;
+        let started = self.begin(launched, &spec, known, events).await?;
+        self.spares.keep(directory);
+        Ok(started)
+    }
+}
+
+impl Opencode {
+    /// Begins or takes up the conversation in a process that takes requests.
+    async fn begin(
+        &self,
+        launched: Launched,
+        spec: &SessionSpec,
+        known: Option<&str>,
+        events: mpsc::Sender<DriverEvent>,
+    ) -> Result<StartedSession, DriverError> {
+        let Launched {
+            running,
+            api,
+            storage,
+        } = launched;
+        let binary = self.launcher.binary().await?;
         let opened = async {
             let version = api.version().await?;
             if !accepts_version(&version) {
                 return Err(wrong_version(binary, version));
             }
-            let stream = EventStream::open(&api, self.config.request_limit);
-            let (stream, conversation, defaults) =
-                tokio::try_join!(stream, conversation(&api, &spec), defaults(&api, &spec))?;
+            let stream = EventStream::open(&api, self.launcher.config.request_limit);
+            let (stream, conversation, defaults) = tokio::try_join!(
+                stream,
+                conversation(&api, spec, known),
+                defaults(&api, spec)
+            )?;
             Ok((stream, conversation, defaults))
         };
         match opened.await {
             Ok((stream, (session, is_new), defaults)) => {
-                info!(chat = %spec.chat_session_id, session, model = ?defaults.model, agent = ?defaults.agent, "opencode is ready");
+                info!(chat = %spec.chat_session_id, session, %storage, model = ?defaults.model, agent = ?defaults.agent, "opencode is ready");
                 let (model, agent) = (
                     defaults.model.as_ref().map(ModelRef::to_string),
                     defaults.agent.clone(),
                 );
+                let agent_session_id = storage.name(&session);
                 let process = OpencodeProcess::follow(
-                    api,
-                    session.clone(),
-                    defaults,
-                    running,
-                    is_new,
-                    stream,
-                    events,
+                    api, session, defaults, running, is_new, stream, events,
                 );
                 Ok(StartedSession {
-                    agent_session_id: session,
+                    agent_session_id,
                     model,
                     agent,
                     process: Box::new(process),
@@ -253,10 +330,14 @@ impl Driver for Opencode {
 }
 
 /// The conversation to go on with, and whether it is a new one.
-async fn conversation(api: &Api, spec: &SessionSpec) -> Result<(String, bool), DriverError> {
-    if let Some(session) = &spec.agent_session_id {
+async fn conversation(
+    api: &Api,
+    spec: &SessionSpec,
+    known: Option<&str>,
+) -> Result<(String, bool), DriverError> {
+    if let Some(session) = known {
         if api.has_session(session).await? {
-            return Ok((session.clone(), false));
+            return Ok((session.to_owned(), false));
         }
         warn!(chat = %spec.chat_session_id, session, "opencode has lost this conversation; it begins anew");
     }
@@ -312,8 +393,8 @@ fn password() -> Result<Secret, DriverError> {
     Ok(Secret::generate("ocp", entropy))
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, DriverError> {
-    std::path::absolute(path).map_err(|error| machine(path, &error))
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn machine(path: &Path, error: &std::io::Error) -> DriverError {

@@ -3,6 +3,7 @@
 //! knows the types of this module.
 
 mod api;
+mod fingerprint;
 mod ids;
 pub(crate) mod launch;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub(crate) use api::{Api, Message, Reply};
+pub(crate) use fingerprint::{Fingerprint, fingerprint};
 pub(crate) use ids::{is_turn_message, message_id, part_id};
 
 /// The versions that this module knows, for people.

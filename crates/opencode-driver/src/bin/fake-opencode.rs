@@ -16,6 +16,7 @@
 //! | `big-event` | it sends an event of 2 MiB in a turn, and the turn goes on |
 //! | `split` | it sends its events byte by byte |
 //! | `drop` | the event stream breaks off in a turn, and a word gets lost |
+//! | `notes` | nothing; it appends the path of each request to `<database>.requests` |
 //!
 //! As a file called `opencode-says-VERSION` it says that version to `--version`.
 
@@ -163,6 +164,9 @@ impl Fake {
             words.next().unwrap_or_default(),
         );
         let path = target.split('?').next().unwrap_or_default();
+        if self.how == "notes" {
+            note(path).await?;
+        }
         if self.how == "hang" || self.state().is_hanging {
             std::future::pending::<()>().await;
         }
@@ -347,6 +351,17 @@ impl Fake {
         }
         Ok(())
     }
+}
+
+async fn note(path: &str) -> std::io::Result<()> {
+    let database = std::env::var("OPENCODE_DB").unwrap_or_default();
+    let mut notes = tokio::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(format!("{database}.requests"))
+        .await?;
+    notes.write_all(format!("{path}\n").as_bytes()).await?;
+    notes.flush().await
 }
 
 async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<(String, String)>> {

@@ -119,6 +119,17 @@ impl Api {
         Ok(health.version)
     }
 
+    /// Makes it load what it otherwise loads when the first message comes: its agents and providers.
+    pub(crate) async fn warm_up(&self) -> Result<(), DriverError> {
+        for path in ["/agent", "/config/providers"] {
+            self.server
+                .send("warming up", Method::GET, path, None)
+                .await?
+                .success()?;
+        }
+        Ok(())
+    }
+
     /// The stream of events.
     pub(crate) async fn events(&self) -> Result<Incoming, DriverError> {
         self.server.open("opening its event stream", "/event").await
