@@ -246,6 +246,15 @@ async fn bad_input_is_refused_with_a_reason() {
     let newer = json!({ "chatSessionId": chat, "message": "m", "fromTheFuture": { "a": [1] } });
     owner.call("worker.chat.sendMessage", newer).await;
 
+    let path = "/v1/worker.chat.sendMessage";
+    let too_deep = owner.send(Method::POST, path, deep(65)).await.error();
+    assert!(
+        too_deep.message.contains("nests deeper than 64"),
+        "{too_deep}"
+    );
+    let deep_enough = owner.send(Method::POST, path, deep(64)).await.error();
+    assert!(deep_enough.message.contains("do not fit"), "{deep_enough}");
+
     let anybody = test.anybody();
     assert_eq!(
         anybody.post("/v1/no.such", json!({})).await.error().code,

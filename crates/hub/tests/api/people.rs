@@ -292,6 +292,14 @@ async fn tokens_are_made_listed_and_revoked() {
         StatusCode::OK
     );
     // A cookie's secret is no token, and the other way round.
+    let token = test
+        .owner()
+        .header("authorization")
+        .trim_start_matches("Bearer ")
+        .to_owned();
+    let as_cookie = format!("orchestrator_session_{}={token}", test.hub.addr().port());
+    let refused = test.cookie(&as_cookie).get("/v1/auth/me").await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
     let cookie = test.browser().await;
     let secret = cookie
         .header("cookie")
