@@ -7,5 +7,7 @@ export default defineConfig({
     include: ["src/**/*.test.{ts,tsx}"],
     environment: "happy-dom",
     restoreMocks: true,
+    // Generous, since the machine may be busy with builds: a hang is what this is to end.
+    testTimeout: 30_000,
   },
 });

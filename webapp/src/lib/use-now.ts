@@ -7,6 +7,8 @@ const listeners = new Set<() => void>();
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
+  // The clock stands while nobody reads it.
+  if (timer === undefined) now = Date.now();
   timer ??= setInterval(() => {
     now = Date.now();
     for (const tick of [...listeners]) tick();
@@ -24,7 +26,7 @@ function subscribe(listener: () => void): () => void {
 export function useNow(stepMs: number = TICK_MS): number {
   return useSyncExternalStore(
     subscribe,
-    () => Math.floor(now / stepMs) * stepMs,
+    () => (stepMs <= TICK_MS ? now : Math.floor(now / stepMs) * stepMs),
     () => 0,
   );
 }

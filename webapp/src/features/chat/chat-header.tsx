@@ -17,7 +17,7 @@ import {
   DropdownMenuSeparator,
   DropdownMenuTrigger,
 } from "@/components/ui/dropdown-menu";
-import { PageHeader } from "@/features/shell/shell";
+import { PageHeader } from "@/features/shell/page-header";
 import { useAction } from "@/lib/backend/react";
 import type { ChatSummary, MachineSummary, WorkerSummary } from "@/lib/backend/wire.gen";
 import { readableLine } from "@/lib/text/sanitise";

@@ -9,7 +9,7 @@ import { Button } from "@/components/ui/button";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useStartChat } from "@/features/machine/use-start-chat";
 import { NotFound } from "@/features/shell/not-found";
-import { PageHeader } from "@/features/shell/shell";
+import { PageHeader } from "@/features/shell/page-header";
 import { useWatch } from "@/lib/backend/react";
 import type { ChatSessionId, ChatSummary, MachineSummary, WorkerSummary } from "@/lib/backend/wire.gen";
 import { useChat } from "@/lib/chat/use-chat";

@@ -16,18 +16,18 @@ import {
 import type { ReactNode } from "react";
 import { toast } from "sonner";
 
-import { CopyButton } from "@/components/copy-button";
 import { Button } from "@/components/ui/button";
 import { Tooltip } from "@/components/ui/tooltip";
-import { useAction } from "@/lib/backend/react";
+import { useAction, useConnection } from "@/lib/backend/react";
 import type { TurnSummary } from "@/lib/backend/wire.gen";
 import { stateOf, type TurnItem } from "@/lib/chat/turns";
 import { readable } from "@/lib/text/sanitise";
-import { clockTime, duration, elapsed } from "@/lib/text/time";
+import { clockTime, elapsed } from "@/lib/text/time";
 import { useNow } from "@/lib/use-now";
 import { cn } from "@/lib/utils";
 
 import { useChatContext } from "./chat-context";
+import { TurnFacts } from "./turn-facts";
 
 /** How a turn stands: always there, and with what can be done about it. */
 export function TurnStatus({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: boolean }) {
@@ -86,7 +86,7 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
       return (
         <>
           <Verified item={item} />
-          <Facts item={item} />
+          <TurnFacts item={item} />
         </>
       );
     case "interrupted":
@@ -99,7 +99,7 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
             testId="turn-reason"
           />
           {summary && canWrite && <Continue turn={summary} />}
-          <Facts item={item} />
+          <TurnFacts item={item} />
         </>
       );
     case "failed":
@@ -121,14 +121,14 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
               <RotateCcwIcon /> Send again
             </Button>
           )}
-          <Facts item={item} />
+          <TurnFacts item={item} />
         </>
       );
     case "cancelled":
       return (
         <>
           <Line icon={<CircleSlashIcon />} text={item.parts.length > 0 ? "Stopped" : "Cancelled"} />
-          <Facts item={item} />
+          <TurnFacts item={item} />
         </>
       );
     case "unknown":
@@ -166,6 +166,8 @@ function Running({
   begun: boolean;
 }) {
   const now = useNow();
+  const connection = useConnection();
+  const asOf = connection.kind === "stale" ? `, as of ${clockTime(connection.since)}` : null;
   const workedMs = turn?.deliveredAt == null ? null : Math.max(0, now - turn.deliveredAt);
   const cancelling = turn?.cancelRequested === true;
   const text = cancelling
@@ -175,17 +177,17 @@ function Running({
       : begun
         ? "Working"
         : "Delivered, starting…";
-  const tone = away !== null || waitsForAnswer ? "text-wait" : "text-busy";
+  const tone = away !== null || asOf !== null || waitsForAnswer ? "text-wait" : "text-busy";
   const icon =
     waitsForAnswer && !cancelling ? (
       <ClockIcon />
     ) : (
-      <LoaderCircleIcon className={away === null ? "animate-spin" : undefined} />
+      <LoaderCircleIcon className={away === null && asOf === null ? "animate-spin" : undefined} />
     );
   return (
     <>
-      <Line icon={icon} tone={tone} text={text} />
-      {workedMs !== null && workedMs >= 1_000 && (
+      <Line icon={icon} tone={tone} text={text + (asOf ?? "")} />
+      {asOf === null && workedMs !== null && workedMs >= 1_000 && (
         <span className="text-muted-foreground tabular-nums">{elapsed(workedMs)}</span>
       )}
       {away !== null && (
@@ -215,31 +217,6 @@ function Verified({ item }: { item: TurnItem }) {
         <ShieldCheckIcon className="size-3.5" /> Complete
       </span>
     </Tooltip>
-  );
-}
-
-function Facts({ item }: { item: TurnItem }) {
-  const { summary, usage, model } = item;
-  const text = item.parts.flatMap((part) => (part.kind === "text" && part.text !== "" ? [part.text] : [])).join("\n\n");
-  const facts: string[] = [];
-  if (summary?.endedAt != null) facts.push(duration(summary.endedAt - (summary.deliveredAt ?? summary.createdAt)));
-  if (usage && usage.inputTokens + usage.outputTokens > 0)
-    facts.push(`${compact(usage.inputTokens)} in, ${compact(usage.outputTokens)} out`);
-  if (usage && usage.costMicroUsd > 0)
-    facts.push(`$${(usage.costMicroUsd / 1_000_000).toFixed(usage.costMicroUsd < 10_000 ? 4 : 2)}`);
-  if (model) facts.push(model);
-  return (
-    <>
-      {facts.length > 0 && (
-        <span
-          className="text-muted-foreground tabular-nums"
-          title={summary?.endedAt == null ? undefined : `Ended ${clockTime(summary.endedAt)}`}
-        >
-          {facts.join(" · ")}
-        </span>
-      )}
-      {text !== "" && <CopyButton text={text} label="Copy the answer" className="size-6" data-testid="copy-answer" />}
-    </>
   );
 }
 
@@ -297,8 +274,4 @@ function Line({
       <span className="min-w-0 break-words">{text}</span>
     </span>
   );
-}
-
-function compact(count: number): string {
-  return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(count < 10_000 ? 1 : 0)}k`;
 }

@@ -20,7 +20,7 @@ import {
 import { Skeleton } from "@/components/ui/skeleton";
 import { KeyPanel } from "@/features/machines/key-panel";
 import { NotFound } from "@/features/shell/not-found";
-import { PageHeader } from "@/features/shell/shell";
+import { PageHeader } from "@/features/shell/page-header";
 import { useAction, useWatch } from "@/lib/backend/react";
 import type { MachineId, MachineSummary, RegistrationKeyReply } from "@/lib/backend/wire.gen";
 import { navigate } from "@/lib/route";

@@ -9,7 +9,7 @@ import { Badge } from "@/components/ui/badge";
 import { Button } from "@/components/ui/button";
 import { Skeleton } from "@/components/ui/skeleton";
 import { useFleet } from "@/features/shell/fleet";
-import { PageHeader } from "@/features/shell/shell";
+import { PageHeader } from "@/features/shell/page-header";
 import { useIdentity } from "@/features/sign-in/signed-in";
 import type { MachineSummary } from "@/lib/backend/wire.gen";
 

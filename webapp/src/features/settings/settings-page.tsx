@@ -5,7 +5,7 @@ import type { ComponentType, ReactNode } from "react";
 import { toast } from "sonner";
 
 import { Button } from "@/components/ui/button";
-import { PageHeader } from "@/features/shell/shell";
+import { PageHeader } from "@/features/shell/page-header";
 import { useIdentity } from "@/features/sign-in/signed-in";
 import { asBackendError } from "@/lib/backend/backend";
 import { useBackend } from "@/lib/backend/react";

@@ -17,7 +17,7 @@ export function ConnectionBanner() {
         >
           <WifiOffIcon className="size-3.5 shrink-0" />
           <span>
-            Reconnecting… showing state as of <time>{clockTime(connection.since)}</time>. Work on the machines goes on.
+            Reconnecting… showing state as of <time>{clockTime(connection.since)}</time>.
           </span>
           <LoaderCircleIcon className="size-3.5 shrink-0 animate-spin" />
         </p>

@@ -1,7 +1,7 @@
 import { RouteLink } from "@/components/route-link";
 import { Button } from "@/components/ui/button";
 
-import { PageHeader } from "./shell";
+import { PageHeader } from "./page-header";
 
 export function NotFound({ what = "This page does not exist." }: { what?: string }) {
   return (

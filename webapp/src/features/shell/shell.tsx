@@ -1,10 +1,8 @@
 "use client";
 
-import { PanelLeftIcon } from "lucide-react";
 import dynamic from "next/dynamic";
-import { createContext, useContext, useState, type ReactNode } from "react";
+import { useState } from "react";
 
-import { Button } from "@/components/ui/button";
 import { Sheet, SheetContent, SheetDescription, SheetTitle } from "@/components/ui/sheet";
 import { Skeleton } from "@/components/ui/skeleton";
 import { MachinePage } from "@/features/machine/machine-page";
@@ -16,6 +14,7 @@ import { Attention } from "./attention";
 import { ConnectionBanner } from "./connection-banner";
 import { FleetProvider } from "./fleet";
 import { NotFound } from "./not-found";
+import { DrawerContext } from "./page-header";
 import { QuickSwitcher } from "./quick-switcher";
 import { Sidebar } from "./sidebar";
 
@@ -23,8 +22,6 @@ const ChatPage = dynamic(() => import("@/features/chat/chat-page").then((module)
   ssr: false,
   loading: () => <ChatLoading />,
 });
-
-const DrawerContext = createContext<() => void>(() => undefined);
 
 /** The frame around every page: the tree of machines, workers and chats beside it. */
 export function Shell({ route }: { route: Route }) {
@@ -82,26 +79,6 @@ function RoutedPage({ route }: { route: Route }) {
     case "not-found":
       return <NotFound />;
   }
-}
-
-/** A page's top line; on a phone it has the button that opens the tree. */
-export function PageHeader({ children }: { children: ReactNode }) {
-  const openDrawer = useContext(DrawerContext);
-  return (
-    <header className="flex h-12 shrink-0 items-center gap-2 border-b px-3 md:px-4">
-      <Button
-        variant="ghost"
-        size="icon"
-        className="-ml-1 md:hidden"
-        aria-label="Open machines and chats"
-        onClick={openDrawer}
-        data-testid="open-drawer"
-      >
-        <PanelLeftIcon />
-      </Button>
-      {children}
-    </header>
-  );
 }
 
 function ChatLoading() {

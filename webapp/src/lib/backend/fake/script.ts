@@ -80,7 +80,7 @@ export class FakeAgent {
       await this.#sleep(step.after ?? 400);
       return false;
     }
-    for (const delta of step.text.match(/[\s\S]{1,14}/g) ?? []) {
+    for (const delta of step.text.match(this.#pace < 0.1 ? /[\s\S]{1,400}/g : /[\s\S]{1,14}/g) ?? []) {
       if (turn.summary.cancelRequested) return false;
       this.#world.write(turn, { op: "append", part: step.to, kind: step.kind ?? "text", delta });
       await this.#sleep(28);

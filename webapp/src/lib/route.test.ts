@@ -1,0 +1,22 @@
+import { describe, expect, it } from "vitest";
+
+import { hrefOf, parseRoute, type Route } from "./route";
+
+const parse = (href: string) => {
+  const url = new URL(href, "http://hub.test");
+  return parseRoute(url.pathname, url.searchParams);
+};
+
+describe("routes", () => {
+  const routes: Route[] = [
+    { page: "home" },
+    { page: "settings" },
+    { page: "sign-in" },
+    { page: "machine", machineId: "mch_01kaq3vh2ef0r9c5m8d7x6w4zb" },
+    { page: "chat", chatSessionId: "cht_01kaq3vh2ef0r9c5m8d7x6w4zb" },
+  ];
+  it.each(routes)("$page goes to an address and back", (route) => expect(parse(hrefOf(route))).toEqual(route));
+  it.each(["/chat", "/chat?id=../../x", "/machine?id=MCH_1", "/nothing"])("%s is nowhere", (href) =>
+    expect(parse(href)).toEqual({ page: "not-found" }),
+  );
+});
