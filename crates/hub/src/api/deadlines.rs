@@ -31,9 +31,16 @@ pub(crate) async fn run(core: Core) {
                 _ = next.changed() => continue,
             }
             // Says in its commit when the next one is, which may be at once.
-            if let Err(error) = core.change(|_, backend| backend.tick()).await {
-                tracing::warn!(%error, "deadlines could not be met; trying again");
-                pause(&core).await;
+            match core.change(|_, backend| backend.tick()).await {
+                Ok(given_up) => {
+                    for error in given_up.as_array().into_iter().flatten() {
+                        tracing::error!(%error, "a deadline could not be met and was given up");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "deadlines could not be met; trying again");
+                    pause(&core).await;
+                }
             }
         }
     };

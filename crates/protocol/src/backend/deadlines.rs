@@ -1,5 +1,7 @@
 //! What happens by itself when its time has come. Every deadline is a row, so a restart forgets none.
 
+use serde_json::Value;
+
 use super::rows::{Order, Rows, after_all, load, save};
 use super::tables::{AskRow, Deadline, KeyRow, Link, MachineRow, PresenceRow, key};
 use super::{Backend, Effect, Outcome};
@@ -14,12 +16,14 @@ const PREFIX: &str = "deadline/";
 
 impl<R: Rows> Backend<'_, R> {
     /// Handles deadlines that have passed, up to [`DEADLINES_PER_TICK`] of them. When there are more, the
-    /// next deadline is in the past: call again.
+    /// next deadline is in the past: call again. The reply is an array with the errors of deadlines that could
+    /// not be met: they are given up, so that the others are met.
     ///
     /// # Errors
     /// When the storage fails.
     pub fn tick(mut self) -> Result<Outcome, CallError> {
         let until = key::deadline(self.now.plus_ms(1), "");
+        let mut given_up = Vec::new();
         for (path, bytes) in self
             .rows
             .scan(PREFIX, &until, Order::Ascending, DEADLINES_PER_TICK)?
@@ -27,10 +31,16 @@ impl<R: Rows> Backend<'_, R> {
             self.rows.delete(&path)?;
             // A deadline that does not read is from a newer version and of no use to this one.
             if let Ok(deadline) = serde_json::from_slice(&bytes) {
-                self.meet(deadline)?;
+                match self.meet(deadline) {
+                    Err(error) if error.is_retryable() => return Err(error),
+                    Err(error) => given_up.push(Value::String(error.message)),
+                    Ok(()) => {}
+                }
             }
         }
-        Ok(self.into_outcome())
+        let mut outcome = self.into_outcome();
+        outcome.reply = Value::Array(given_up);
+        Ok(outcome)
     }
 
     /// The next moment at which [`Backend::tick`] has something to do.

@@ -22,9 +22,11 @@ pub use rows::{MemoryRows, Order, Rows, RowsError};
 pub use views::stream_path;
 
 use crate::error::{CallError, ErrorCode};
-use crate::functions::{self, Access, FunctionInfo, Kind, with_functions};
+use crate::functions::{
+    self, Access, CreateMachine, Function, FunctionInfo, Kind, ReissueKey, with_functions,
+};
 use crate::ids::{ChatSessionId, IdEntropy, IdempotencyKey, MachineId, PersonId, TurnId};
-use crate::limits::IDEMPOTENCY_LIFE_MS;
+use crate::limits::{IDEMPOTENCY_LIFE_MS, REGISTRATION_KEY_LIFE_MS};
 use crate::secret::{Secret, SecretEntropy, hex};
 use crate::time::Timestamp;
 use crate::wire;
@@ -200,8 +202,8 @@ impl<'a, R: Rows> Backend<'a, R> {
     }
 
     /// Where the reply of a person's changing call is kept; `None` for calls that need no keeping:
-    /// queries, a machine's reports (fenced, and repeatable by what they do) and calls whose reply holds
-    /// a secret (kept nowhere; each of them is safe to repeat by its own rule).
+    /// queries, a machine's reports (fenced, and repeatable by what they do), and registering and connecting
+    /// (their secrets are kept nowhere; each has a rule of its own that makes a repeat safe).
     fn idempotency_scope(
         &self,
         function: &FunctionInfo,
@@ -248,7 +250,7 @@ impl<'a, R: Rows> Backend<'a, R> {
                 reply: reply.clone(),
             },
         )?;
-        let forget_at = self.now.plus_ms(IDEMPOTENCY_LIFE_MS);
+        let forget_at = self.now.plus_ms(reply_life_ms(request.function));
         self.arm(
             forget_at,
             scope,
@@ -277,6 +279,14 @@ macro_rules! dispatch {
     };
 }
 with_functions!(dispatch);
+
+/// How long a reply is kept. One that holds a registration key goes when the key does.
+fn reply_life_ms(function: &str) -> u64 {
+    match function {
+        CreateMachine::NAME | ReissueKey::NAME => REGISTRATION_KEY_LIFE_MS,
+        _ => IDEMPOTENCY_LIFE_MS,
+    }
+}
 
 fn find(name: &str) -> Result<&'static FunctionInfo, CallError> {
     functions::find(name).ok_or_else(|| no_such_function(name))
@@ -312,4 +322,4 @@ fn request_hash(function: &str, args: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -1,0 +1,71 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::ids::PersonId;
+use crate::limits::REGISTRATION_KEY_LIFE_MS;
+
+const START: Timestamp = Timestamp::from_ms(1_700_000_000_000);
+
+fn entropy(n: u8) -> Entropy {
+    Entropy {
+        id: [n; 10],
+        secret: [n; 32],
+    }
+}
+
+fn owner() -> PersonId {
+    PersonId::generate(START, [9; 10])
+}
+
+fn create_machine(rows: &mut MemoryRows, now: Timestamp) -> Value {
+    let request = Request {
+        function: CreateMachine::NAME,
+        args: json!({ "name": "box" }),
+        key: Some(IdempotencyKey::generate(START, [1; 10])),
+        caller: Caller::Person(owner()),
+    };
+    let outcome = Backend::new(rows, now, entropy(3)).call(&request).unwrap();
+    rows.commit();
+    outcome.reply
+}
+
+#[test]
+fn a_registration_key_is_nowhere_in_storage_once_it_has_expired() {
+    let mut rows = MemoryRows::default();
+    let reply = create_machine(&mut rows, START);
+    let key = reply["registrationKey"].as_str().unwrap().to_owned();
+    assert_eq!(
+        create_machine(&mut rows, START.plus_ms(1))["registrationKey"],
+        key
+    );
+    let later = START.plus_ms(REGISTRATION_KEY_LIFE_MS);
+    Backend::new(&mut rows, later, entropy(4)).tick().unwrap();
+    let holds = |(_, value): &(&str, &[u8])| String::from_utf8_lossy(value).contains(&key);
+    assert_eq!(rows.iter().find(holds), None);
+}
+
+#[test]
+fn a_deadline_that_can_not_be_met_does_not_hold_the_others_up() {
+    let mut rows = MemoryRows::default();
+    create_machine(&mut rows, START);
+    // The row of the machine's key is damaged; its deadline comes first.
+    let key = rows
+        .iter()
+        .map(|(key, _)| key.to_owned())
+        .find(|key| key.starts_with("machine.key/"));
+    rows.put(&key.unwrap(), b"damaged").unwrap();
+    let later = START.plus_ms(2 * IDEMPOTENCY_LIFE_MS);
+    let outcome = Backend::new(&mut rows, later, entropy(4)).tick().unwrap();
+    assert_eq!(
+        outcome.reply.as_array().map(Vec::len),
+        Some(1),
+        "{:?}",
+        outcome.reply
+    );
+    assert_eq!(
+        Backend::new(&mut rows, later, entropy(4))
+            .next_deadline()
+            .unwrap(),
+        None
+    );
+}
