@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use opencode_driver::{LocateConfig, OpencodeConfig};
+use opencode_driver::{LocateConfig, OpencodeConfig, SpareConfig};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -17,6 +17,7 @@ const STATE: &str = "opencode";
 pub(crate) fn config(settings: &Settings) -> Result<OpencodeConfig, Failure> {
     let mut config = OpencodeConfig::new(locate(settings)?, settings.machine_dir()?.join(STATE));
     config.lean = settings.is_on(Key::OpencodeLean);
+    config.spares = SpareConfig::up_to(settings.spares()?);
     config.config = match settings.optional(Key::OpencodeConfig) {
         None => json!({}),
         Some(text) => serde_json::from_str(&text)

@@ -99,6 +99,8 @@ settings! {
     DrainSeconds = "drain_seconds", "ORCHESTRATOR_DRAIN_SECONDS", Number;
     /// How long a chat session's opencode may sit without work before it is stopped, in minutes.
     HibernateMinutes = "hibernate_minutes", "ORCHESTRATOR_HIBERNATE_MINUTES", Number;
+    /// How many opencodes wait, already started, for the next chat session of a directory in use; 0 keeps none.
+    Spares = "spares", "ORCHESTRATOR_SPARES", Number;
     /// What is logged, as `info` or `hub=debug,warn`.
     Log = "log", "ORCHESTRATOR_LOG", Text;
     /// Run with the scripted model, apart from everything else.
@@ -233,6 +235,7 @@ impl Settings {
             Key::HibernateMinutes => {
                 Some(self.hibernate_ms().map_or(0, |ms| ms / 60_000).to_string())
             }
+            Key::Spares => Some(self.spares().unwrap_or(0).to_string()),
             Key::Demo | Key::OpencodeLean => Some(self.is_on(key).to_string()),
             Key::Log => Some(self.text(Key::Log).unwrap_or(DEFAULT_LOG).to_owned()),
             Key::Root | Key::Opencode | Key::OpencodeDir => {
@@ -408,6 +411,14 @@ impl Settings {
         Ok(minutes.unwrap_or(protocol::limits::HIBERNATE_AFTER_MS))
     }
 
+    /// How many warm spares are kept.
+    pub(crate) fn spares(&self) -> Result<usize, Failure> {
+        let spares = self.number(Key::Spares)?;
+        Ok(spares.map_or(DEFAULT_SPARES, |spares| {
+            usize::try_from(spares).unwrap_or(usize::MAX)
+        }))
+    }
+
     /// What is logged.
     pub(crate) fn log(&self) -> &str {
         self.text(Key::Log).unwrap_or(DEFAULT_LOG)
@@ -466,6 +477,8 @@ impl Settings {
 const DEFAULT_LISTEN: &str = "127.0.0.1:7777";
 const DEFAULT_LOG: &str = "error";
 const DEFAULT_DRAIN_SECONDS: u64 = 60;
+/// A spare takes some 300 MiB.
+const DEFAULT_SPARES: usize = 1;
 
 fn is_on(text: &str) -> bool {
     matches!(text, "1" | "true" | "yes" | "on")

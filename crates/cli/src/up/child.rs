@@ -75,6 +75,7 @@ const HANDED_DOWN: &[Key] = &[
     Key::OpencodeLean,
     Key::DrainSeconds,
     Key::HibernateMinutes,
+    Key::Spares,
     Key::Log,
 ];
 
