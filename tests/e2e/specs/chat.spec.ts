@@ -52,31 +52,42 @@ test("a second browser sees the same, from the middle on", async ({ page, chat, 
   await expect(chat.turn(1).texts).toHaveText("from the second browser");
 });
 
-test("three sessions of one worker work at the same time", async ({ page, context, product, chat, picture }) => {
-  const others = [await context.newPage(), await context.newPage()];
-  const chats = [chat, await Chat.start(others[0]!), await Chat.start(others[1]!)];
-  await expect.poll(() => product.opencodes.length, { message: "one real opencode each" }).toBe(3);
-
-  // None of these ends by itself, so that all three must be under way at once.
-  const endless = [];
-  for (const one of chats) endless.push(await one.send("slow 100"));
-  for (const turn of endless) await turn.reaches("sheep");
-  for (const turn of endless) await turn.isIn("streaming");
-  await page.bringToFront();
+test("three sessions of one worker work at the same time", async ({ page, product, picture }) => {
+  const ids: string[] = [];
+  for (let index = 0; index < 3; index += 1) {
+    const chat = await Chat.start(page);
+    ids.push(chat.id);
+    // None of these ends by itself, so that all three must be under way at once.
+    const turn = await chat.send("slow 100");
+    await turn.reaches("sheep");
+  }
+  expect(product.opencodes, "one real opencode each").toHaveLength(3);
   await expect(page.getByTestId("sidebar-chat").locator('[data-state="busy"]')).toHaveCount(3);
   await picture(page, "three-sessions");
-  for (const one of chats) await one.page.getByTestId("stop-turn").click();
-  for (const turn of endless) await turn.isIn("cancelled");
 
-  const counts = [];
-  for (const one of chats) counts.push(await one.send("count 150"));
-  for (const turn of counts) {
-    await turn.completes();
-    expect(await turn.text()).toBe(counted(150));
+  const chat = new Chat(page);
+  const open = async (id: string) => {
+    await page.locator(`[data-testid="sidebar-chat"][data-chat-id="${id}"]`).click();
+    await expect(page).toHaveURL(new RegExp(id));
+    await expect(chat.turns.first()).toBeVisible();
+  };
+  for (const id of ids) {
+    await open(id);
+    await chat.turn(0).isIn("streaming");
   }
-  for (const one of chats) await one.end();
+  for (const id of ids) {
+    await open(id);
+    await page.getByTestId("stop-turn").click();
+    await chat.turn(0).isIn("cancelled");
+    await chat.send("count 100");
+  }
+  for (const id of ids) {
+    await open(id);
+    await chat.turn(1).completes();
+    expect(await chat.turn(1).text()).toBe(counted(100));
+    await chat.end();
+  }
   await expect.poll(() => product.opencodes, { message: "an ended session's opencode ends" }).toEqual([]);
-  await page.bringToFront();
   await picture(page, "chat-ended");
 });
 

@@ -33,9 +33,10 @@ test("a message over the limit is not sent, one at the limit is", async ({ page,
   await expect(chat.turns).toHaveCount(0);
   await picture(page, "message-too-long");
   // "ü" is two bytes: characters, of which there are few enough here, are not what is counted.
-  await chat.input.fill(`say ${"über ".repeat(limit / 6)}`);
+  await chat.input.fill(`say ${"über ".repeat(limit / 6 + 1)}`);
   await expect(page.getByTestId("composer-send")).toBeDisabled();
-  await chat.input.fill(`note ${"word ".repeat((limit - 8) / 5)}end`.padEnd(limit, "."));
+// The model quotes the first lines only.
+  await chat.input.fill(`one\ntwo\nthree\nfour\nfive\n${"word ".repeat(limit / 5)}`.slice(0, limit - 3) + "end");
   await expect(page.getByTestId("composer-send")).toBeEnabled();
   await chat.input.press("Enter");
   await expect(chat.turns).toHaveCount(1);
