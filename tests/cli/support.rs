@@ -196,6 +196,7 @@ impl Home {
         let mut settings = insta::Settings::clone_current();
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
         settings.add_filter(&literal(self.path().to_str().unwrap()), "[HOME]");
+        settings.add_filter(&literal(env!("CARGO_MANIFEST_DIR")), "[CRATE]");
         settings.add_filter(&format!(r"\b{}\b", literal(hostname.trim())), "[HOSTNAME]");
         settings.add_filter(r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:[PORT]");
         settings.add_filter(r"port \d{4,5}", "port [PORT]");
@@ -213,7 +214,7 @@ impl Home {
 /// The same for tables, whose columns are as wide as what was replaced.
 pub(crate) fn table(home: &Home) -> insta::Settings {
     let mut settings = home.settings();
-    settings.add_filter(" {3,}", "   ");
+    settings.add_filter(" {2,}", "  ");
     settings
 }
 
