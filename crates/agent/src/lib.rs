@@ -8,7 +8,7 @@
 //! #     driver: std::sync::Arc<dyn opencode_driver::Driver>,
 //! #     credentials: protocol::wire::MachineCredentials,
 //! # ) -> Result<(), agent::StartError> {
-//! let agent = agent::Agent::builder(credentials, "/home/me/projects")
+//! let mut agent = agent::Agent::builder(credentials, "/home/me/projects")
 //!     .transport(transport)
 //!     .driver(driver)
 //!     .start()?;
