@@ -59,7 +59,7 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
       </DialogHeader>
       <form className="flex flex-col gap-4" onSubmit={(event) => void submit(event)}>
         <Field
-          id="chat-title"
+          id="new-chat-title"
           label="Title"
           placeholder="the beginning of your first message"
           value={title}
@@ -67,7 +67,7 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
           problem={titleTooLong ? `A title has at most ${LIMITS.nameMaxBytes} bytes.` : null}
         />
         <Field
-          id="chat-model"
+          id="new-chat-model"
           label="Model"
           placeholder="provider/model"
           mono
@@ -76,7 +76,7 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
           problem={modelWrong ? "Write it as provider/model." : null}
         />
         <Field
-          id="chat-agent"
+          id="new-chat-agent"
           label="Agent"
           placeholder="build, plan, …"
           mono
