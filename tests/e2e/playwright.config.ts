@@ -13,8 +13,8 @@ export default defineConfig({
   retries: 0,
   forbidOnly: process.env["CI"] !== undefined,
   // How long something may take before it counts as never; no test is about speed.
-  timeout: 120_000,
-  expect: { timeout: 30_000 },
+  timeout: 300_000,
+  expect: { timeout: 45_000 },
   reporter: [["list"], ["./support/counts.ts"]],
   use: {
     browserName: "chromium",
