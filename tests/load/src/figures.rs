@@ -63,16 +63,21 @@ pub(crate) fn print_machine() {
                 .ok()
         })
         .unwrap_or_default();
-    let build = if cfg!(debug_assertions) {
-        "debug build"
-    } else {
-        "release build"
-    };
     println!(
-        "{cores} cores, {} GiB, {build}; load average before: {}",
+        "{cores} cores, {} GiB; load average before: {}",
         total_kib.div_ceil(1 << 20),
         load_average()
     );
+}
+
+/// How long ago a program was built, for a person: an old one is easily measured by mistake.
+pub(crate) fn age(program: &std::path::Path) -> String {
+    let modified = program.metadata().and_then(|known| known.modified()).ok();
+    let age = modified.and_then(|at| std::time::SystemTime::now().duration_since(at).ok());
+    age.map_or_else(
+        || "at an unknown time".to_owned(),
+        |age| format!("{} minutes ago", age.as_secs() / 60),
+    )
 }
 
 /// The load averages of 1, 5 and 15 minutes.

@@ -110,6 +110,11 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Failure> {
     let programs = options.programs.find()?;
     figures::print_machine();
+    println!(
+        "measured: {}, modified {}",
+        programs.orchestrator.display(),
+        figures::age(&programs.orchestrator)
+    );
     let measured = async {
         match options.what {
             What::Latency(options) => latency::run(&programs, &options).await,
