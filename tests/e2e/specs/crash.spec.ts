@@ -17,7 +17,7 @@ test("the agent is killed in the middle of a turn", async ({ newHome, browser, p
   await turn.reaches(30);
   await chat.queue("say what waited");
   const opencodes = product.opencodes;
-  expect(opencodes).toHaveLength(1);
+  expect(opencodes.length).toBeGreaterThan(0);
   const agent = product.agentPid;
   const shown = await turn.text();
 

@@ -36,7 +36,9 @@ export function lookOfChat(chat: ChatSummary, machineThere = true): Look {
     case "starting":
       return { icon: LoaderCircleIcon, tone: "text-busy animate-spin", text: "starting" };
     case "ready":
-      return { icon: CircleIcon, tone: "text-ok", text: "ready" };
+      return machineThere
+        ? { icon: CircleIcon, tone: "text-ok", text: "ready" }
+        : { icon: CircleIcon, tone: "text-muted-foreground", text: "its machine is away" };
     case "busy":
       return machineThere
         ? { icon: LoaderCircleIcon, tone: "text-busy animate-spin", text: "working" }
