@@ -14,6 +14,7 @@
 //! `-- --dir PATH` measures on another disk; on a memory file system it shows what the processor takes.
 //! `-- --peer NAME=URL` (repeatable) adds another server of the Durable Streams protocol to each round, URL
 //! being where its streams live, such as `http://127.0.0.1:4437/v1/stream`.
+//! `-- --profile typed` (or `http`) runs that line alone, for a profiler to watch.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::{
@@ -75,6 +76,9 @@ async fn main() {
     let mut order: Vec<String> = own.map(str::to_owned).into();
     order.extend(peers.iter().map(|(name, _)| name.clone()));
     let rounds = argument("--rounds").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
+    if let Some(line) = argument("--profile") {
+        return profile(&line, &place, rounds).await;
+    }
     for round in 1..=rounds {
         let directory = tempfile::tempdir_in(&place).unwrap();
         let syncs = tokio::task::block_in_place(|| fdatasync(directory.path()));
@@ -87,7 +91,7 @@ async fn main() {
             Store::open(directory.path().join("hub.db")).unwrap(),
             StreamLimits::default(),
         );
-        figures.push(typed(&streams).await);
+        figures.push(typed(&streams, round).await);
         let (address, server) =
             serve(Router::new().nest("/v1/streams", router(streams.clone(), Arc::new(OpenAccess))))
                 .await;
@@ -114,6 +118,28 @@ async fn main() {
     for name in &order {
         Figure::medians(&all[name]).print(name);
     }
+}
+
+/// One line alone, round after round on one database.
+async fn profile(line: &str, place: &str, rounds: usize) {
+    let directory = tempfile::tempdir_in(place).unwrap();
+    let streams = Streams::start(
+        Store::open(directory.path().join("hub.db")).unwrap(),
+        StreamLimits::default(),
+    );
+    let (address, server) =
+        serve(Router::new().nest("/v1/streams", router(streams.clone(), Arc::new(OpenAccess))))
+            .await;
+    for round in 1..=rounds {
+        let figure = match line {
+            "typed" => typed(&streams, round).await,
+            "http" => http(address, "/v1/streams", "http", round).await,
+            _ => panic!("--profile takes typed or http"),
+        };
+        figure.print(line);
+    }
+    server.abort();
+    streams.store().close().await;
 }
 
 impl Figure {
@@ -330,7 +356,7 @@ async fn sqlite(directory: &Path, with_seq: bool) -> Figure {
     figure
 }
 
-async fn typed(streams: &Streams) -> Figure {
+async fn typed(streams: &Streams, round: usize) -> Figure {
     measure(|number, mut meter| {
         let streams = streams.clone();
         async move {
@@ -353,7 +379,7 @@ async fn typed(streams: &Streams) -> Figure {
                     payload: Some(Payload::new("text/plain", body, streams.limits()).unwrap()),
                     producer: Some(Producer {
                         id: "bench".to_owned(),
-                        epoch: 0,
+                        epoch: u64::try_from(round).unwrap(),
                         seq,
                     }),
                     ..Append::default()

@@ -5,6 +5,7 @@
 //! write is on disk, and sixty-four callers share one sync.
 
 mod error;
+mod memory;
 mod migrations;
 mod open;
 mod readers;

@@ -11,6 +11,7 @@ mod content;
 mod cursor;
 mod error;
 mod http;
+mod known;
 mod lifecycle;
 mod limits;
 mod live;

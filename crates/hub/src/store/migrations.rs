@@ -86,4 +86,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
         used_ms       INTEGER NOT NULL  -- to the hour
     ) STRICT;
     ",
+    // 3: A stream's row has its tail and its producer's state as they were when the log was settled, or later.
+    // If its tail is beyond what is settled, its last row in the log has them as they are.
+    "
+    ALTER TABLE stream_log ADD COLUMN producer_epoch INTEGER; -- of the producer named in the stream's row,
+    ALTER TABLE stream_log ADD COLUMN producer_seq INTEGER;   -- after this append; NULL if there is none
+    ",
 ];

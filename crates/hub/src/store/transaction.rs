@@ -4,19 +4,23 @@ use std::{cell::RefCell, fmt, ops::Deref};
 
 use rusqlite::Connection;
 
+use super::memory::Memory;
+
 type Hook = Box<dyn FnOnce() + Send>;
 
 /// The transaction of the group that a job is part of; derefs to the connection. A job must leave
 /// transaction control (`BEGIN`, `COMMIT`, `ROLLBACK`) to the writer.
 pub struct Transaction<'c> {
     connection: &'c Connection,
+    memory: &'c Memory,
     after_commit: RefCell<Vec<Hook>>,
 }
 
 impl<'c> Transaction<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Self {
+    pub(super) fn new(connection: &'c Connection, memory: &'c Memory) -> Self {
         Self {
             connection,
+            memory,
             after_commit: RefCell::default(),
         }
     }
@@ -25,6 +29,17 @@ impl<'c> Transaction<'c> {
     /// commit fails. It runs on the writer's thread: wake somebody, don't work.
     pub fn after_commit(&self, hook: impl FnOnce() + Send + 'static) {
         self.after_commit.borrow_mut().push(Box::new(hook));
+    }
+
+    /// Lets `act` use the `T` that earlier jobs have left, or an empty one. It is forgotten when a job or a
+    /// group is undone, this one included; so a `T` that is changed together with the rows it was read from
+    /// always agrees with them. It is for the caller to bound its size.
+    pub fn memory<T: Default + 'static, R>(&self, act: impl FnOnce(&mut T) -> R) -> R {
+        self.memory.with(act)
+    }
+
+    pub(super) fn forget_memory(&self) {
+        self.memory.forget();
     }
 
     pub(super) fn hooks_so_far(&self) -> usize {

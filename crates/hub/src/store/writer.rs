@@ -16,6 +16,7 @@ use tokio::sync::{
 use super::{
     Transaction,
     error::{NotCommitted, OpenError, WriteError, panic_text},
+    memory::Memory,
 };
 
 /// Jobs that may wait for the writer; callers beyond that wait to be queued.
@@ -160,7 +161,8 @@ where
 /// Commits groups until closed; what it returns is dropped once the file is closed, which tells the closers.
 fn run(connection: &Connection, mut messages: mpsc::Receiver<Message>) -> Vec<oneshot::Sender<()>> {
     let mut closing = Vec::new();
-    let mut control = match Control::prepare(connection) {
+    let memory = Memory::default();
+    let mut control = match Control::prepare(connection, &memory) {
         Ok(control) => control,
         Err(error) => {
             tracing::error!(%error, "the database takes no writes");
@@ -193,6 +195,10 @@ fn run(connection: &Connection, mut messages: mpsc::Receiver<Message>) -> Vec<on
 /// The statements around the jobs, prepared once.
 struct Control<'c> {
     connection: &'c Connection,
+    memory: &'c Memory,
+    /// Tells whether another process has committed to the file since the last group.
+    data_version: Statement<'c>,
+    seen_version: i64,
     begin: Statement<'c>,
     commit: Statement<'c>,
     savepoint: Statement<'c>,
@@ -201,9 +207,12 @@ struct Control<'c> {
 }
 
 impl<'c> Control<'c> {
-    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+    fn prepare(connection: &'c Connection, memory: &'c Memory) -> rusqlite::Result<Self> {
         Ok(Self {
             connection,
+            memory,
+            data_version: connection.prepare("PRAGMA data_version")?,
+            seen_version: 0,
             begin: connection.prepare("BEGIN IMMEDIATE")?,
             commit: connection.prepare("COMMIT")?,
             savepoint: connection.prepare("SAVEPOINT job")?,
@@ -212,17 +221,28 @@ impl<'c> Control<'c> {
         })
     }
 
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        self.begin.execute([])?;
+        let version = self.data_version.query_row([], |row| row.get(0))?;
+        if self.seen_version != version {
+            self.seen_version = version;
+            self.memory.forget();
+        }
+        Ok(())
+    }
+
     /// Runs the jobs in one transaction, or in several where SQLite gave one up midway.
     fn commit(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) {
         let mut jobs = jobs.peekable();
         while jobs.peek().is_some() {
-            if let Err(error) = self.begin.execute([]) {
+            if let Err(error) = self.begin() {
                 let why = NotCommitted::from_sqlite(&error);
                 tracing::error!(%error, "the database refuses to begin a write");
+                self.roll_back();
                 jobs.for_each(|job| job.refuse(why.clone()));
                 return;
             }
-            let transaction = Transaction::new(self.connection);
+            let transaction = Transaction::new(self.connection, self.memory);
             let mut ran = Vec::with_capacity(GROUP_JOBS);
             let mut failure = None;
             for job in jobs.by_ref() {
@@ -243,16 +263,21 @@ impl<'c> Control<'c> {
             };
             if let Err(why) = &committed {
                 tracing::error!(jobs = ran.len(), %why, "a group of writes was not committed");
-                if !self.connection.is_autocommit() {
-                    // If even this fails, the next BEGIN does, and says so.
-                    let _ = self.connection.execute_batch("ROLLBACK");
-                }
+                self.roll_back();
             } else {
                 transaction.into_hooks().into_iter().for_each(run_hook);
             }
             for job in ran {
                 (job.answer)(committed.clone());
             }
+        }
+    }
+
+    fn roll_back(&self) {
+        self.memory.forget();
+        if !self.connection.is_autocommit() {
+            // If even this fails, the next BEGIN does, and says so.
+            let _ = self.connection.execute_batch("ROLLBACK");
         }
     }
 
@@ -280,7 +305,11 @@ impl<'c> Control<'c> {
         }
         if !ran.succeeded {
             transaction.forget_hooks_after(hooks);
-            if !undoable && transaction.total_changes() != changes {
+            let changed = transaction.total_changes() != changes;
+            if changed {
+                transaction.forget_memory();
+            }
+            if !undoable && changed {
                 return (
                     ran,
                     Err(NotCommitted::Storage {

@@ -7,9 +7,7 @@ use protocol::producer::{Decision, ProducerState, decide};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    Fence, Offset, Payload, StreamError, Streams, chunks,
-    content::same,
-    row::{self, Row},
+    Fence, Offset, Payload, StreamError, Streams, chunks, content::same, known::Known, row::Row,
 };
 use crate::store::Transaction;
 
@@ -62,24 +60,35 @@ impl Streams {
         append: Append,
     ) -> Result<Appended, StreamError> {
         let now_ms = self.now_ms();
+        Known::with(transaction, path, now_ms, |row| {
+            self.append_to(row, transaction, now_ms, append)
+        })
+    }
+
+    fn append_to(
+        &self,
+        row: &mut Row,
+        transaction: &Transaction<'_>,
+        now_ms: u64,
+        append: Append,
+    ) -> Result<Appended, StreamError> {
         let Append {
             payload,
             producer,
             writer_seq,
             close,
         } = append;
-        let row = row::load(transaction, path, now_ms)?;
         let known = match &producer {
-            Some(producer) => known_producer(transaction, &row, &producer.id)?,
+            Some(producer) => known_producer(transaction, row, &producer.id)?,
             None => None,
         };
         if row.closed {
-            return on_closed(&row, producer.as_ref(), known, payload.is_none() && close);
+            return on_closed(row, producer.as_ref(), known, payload.is_none() && close);
         }
         let data = match payload {
             Some(payload) if !same(&payload.content_type, &row.content_type) => {
                 return Err(StreamError::ContentType {
-                    expected: row.content_type,
+                    expected: row.content_type.clone(),
                 });
             }
             Some(payload) => payload.stored,
@@ -94,7 +103,7 @@ impl Streams {
             None => None,
             Some(Producer { epoch, seq, .. }) => match decide(known, *epoch, *seq) {
                 Decision::Accept(next) => Some(next),
-                Decision::Duplicate { .. } => return Ok(repeated(&row, known)),
+                Decision::Duplicate { .. } => return Ok(repeated(row, known)),
                 Decision::Gap { expected } => {
                     return Err(StreamError::Gap {
                         expected,
@@ -112,44 +121,58 @@ impl Streams {
         {
             return Err(StreamError::WriterSeq { last: last.clone() });
         }
-        let tail = row
-            .tail
-            .saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        let start = row.tail;
+        let tail = start.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
         if tail > self.inner.limits.stream_bytes {
             return Err(StreamError::StreamFull {
                 limit: self.inner.limits.stream_bytes,
             });
         }
 
-        if !data.is_empty() {
-            chunks::put(transaction, row.id, row.tail, &data)?;
+        let logged = row.tail > row.settled;
+        let same_producer = match (&producer, &row.producer) {
+            (Some(producer), Some((last, _))) => producer.id == *last,
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        // The log has all that such an append changes, so the stream's row can wait for settling.
+        let log_only =
+            logged && same_producer && !close && writer_seq.is_none() && row.ttl_s.is_none();
+        let state = next.or(row.producer.as_ref().map(|(_, state)| *state));
+        if logged || !data.is_empty() {
+            chunks::put(transaction, row.id, start, &data, state)?;
         }
-        if let (Some(producer), Some((last, state))) = (&producer, &row.producer)
-            && producer.id != *last
-        {
-            set_aside(transaction, row.id, last, *state)?;
-        }
-        transaction
-            .prepare_cached(
-                "UPDATE stream SET tail = ?2, touched_ms = iif(ttl_s IS NULL, touched_ms, ?3), \
-                 writer_seq = coalesce(?4, writer_seq), producer = coalesce(?5, producer), \
-                 producer_epoch = coalesce(?6, producer_epoch), producer_seq = coalesce(?7, producer_seq) \
-                 WHERE id = ?1",
-            )?
-            .execute(params![
-                row.id,
+        if !log_only {
+            if let (false, Some((last, state))) = (same_producer, &row.producer) {
+                set_aside(transaction, row.id, last, *state)?;
+            }
+            write_row(
+                transaction,
+                row,
                 tail,
                 now_ms,
-                writer_seq,
-                producer.as_ref().map(|producer| &producer.id),
-                next.map(|next| next.epoch),
-                next.map(|next| next.last_seq),
-            ])?;
-        if close {
-            mark_closed(transaction, row.id, producer.as_ref())?;
+                writer_seq.as_deref(),
+                producer.as_ref(),
+            )?;
+            if close {
+                mark_closed(transaction, row.id, producer.as_ref())?;
+            }
         }
 
-        let (inner, id, start) = (Arc::clone(&self.inner), row.id, row.tail);
+        row.tail = tail;
+        row.closed = close;
+        if close {
+            row.closed_by.clone_from(&producer);
+        }
+        if writer_seq.is_some() {
+            row.writer_seq = writer_seq;
+        }
+        match (next, &mut row.producer) {
+            (None, _) => {}
+            (Some(next), Some((_, state))) if same_producer => *state = next,
+            (Some(next), last) => *last = producer.map(|producer| (producer.id, next)),
+        }
+        let (inner, id) = (Arc::clone(&self.inner), row.id);
         transaction.after_commit(move || inner.appended(id, start, data, close));
         Ok(Appended {
             tail: row.at(tail),
@@ -179,6 +202,34 @@ impl Streams {
         });
         Ok(appended.await?)
     }
+}
+
+/// Brings the stream's row up to an append, its closing left aside.
+fn write_row(
+    connection: &Connection,
+    row: &Row,
+    tail: u64,
+    now_ms: u64,
+    writer_seq: Option<&str>,
+    producer: Option<&Producer>,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE stream SET tail = ?2, touched_ms = iif(ttl_s IS NULL, touched_ms, ?3), \
+             writer_seq = coalesce(?4, writer_seq), producer = coalesce(?5, producer), \
+             producer_epoch = coalesce(?6, producer_epoch), producer_seq = coalesce(?7, producer_seq) \
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            row.id,
+            tail,
+            now_ms,
+            writer_seq,
+            producer.map(|producer| &producer.id),
+            producer.map(|producer| producer.epoch),
+            producer.map(|producer| producer.seq),
+        ])
+        .map(drop)
 }
 
 /// A closed stream takes nothing, but knows the append that closed it, and still fences.

@@ -11,12 +11,15 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use protocol::producer::ProducerState;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     StreamError,
     content::{Kind, ends_a_message},
+    known::Known,
 };
+use crate::store::Transaction;
 
 /// The log is settled when it has as many rows, or as many bytes.
 const LOG_ROWS: usize = 1_024;
@@ -64,59 +67,113 @@ impl LogLevel {
     }
 }
 
-/// Adds bytes at the end of a stream.
+/// Adds bytes at the end of a stream, and what is known of its producer once they are there.
 pub(super) fn put(
     connection: &Connection,
     stream: i64,
     start: u64,
     data: &[u8],
+    producer: Option<ProducerState>,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO stream_log (stream, start, data) VALUES (?1, ?2, ?3)")?
-        .execute(params![stream, start, data])
+        .prepare_cached(
+            "INSERT INTO stream_log (stream, start, data, producer_epoch, producer_seq) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            stream,
+            start,
+            data,
+            producer.map(|state| state.epoch),
+            producer.map(|state| state.last_seq)
+        ])
         .map(drop)
 }
 
+/// Where a stream ends by its last row in the log, if it has one, and its producer's state there.
+pub(super) fn newest(
+    connection: &Connection,
+    stream: i64,
+) -> rusqlite::Result<Option<(u64, Option<ProducerState>)>> {
+    connection
+        .prepare_cached(
+            "SELECT start + length(data), producer_epoch, producer_seq FROM stream_log \
+             WHERE stream = ?1 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([stream], |row| Ok((row.get(0)?, state(row, 1)?)))
+        .optional()
+}
+
+/// The state in the columns from `first` on.
+fn state(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Option<ProducerState>> {
+    Ok(match row.get(first)? {
+        Some(epoch) => Some(ProducerState {
+            epoch,
+            last_seq: row.get(first + 1)?,
+        }),
+        None => None,
+    })
+}
+
+/// What settling has gathered of one stream.
+struct Gathered {
+    start: u64,
+    data: Vec<u8>,
+    producer: Option<ProducerState>,
+}
+
 /// Moves the log to where reads are cheap. Small appends that follow one another become one chunk.
-pub(super) fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    let mut gathered: BTreeMap<i64, (u64, Vec<u8>)> = BTreeMap::new();
-    let mut log =
-        connection.prepare_cached("SELECT stream, start, data FROM stream_log ORDER BY id")?;
+pub(super) fn settle(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let mut gathered: BTreeMap<i64, Gathered> = BTreeMap::new();
+    let mut log = transaction.prepare_cached(
+        "SELECT stream, start, data, producer_epoch, producer_seq FROM stream_log ORDER BY id",
+    )?;
     let mut rows = log.query([])?;
     while let Some(row) = rows.next()? {
         let (stream, start) = (row.get(0)?, row.get(1)?);
         let data = row.get_ref(2)?.as_blob()?;
-        let (first, chunk) = gathered
-            .entry(stream)
-            .or_insert_with(|| (start, Vec::new()));
-        if !chunk.is_empty() && chunk.len() + data.len() > CHUNK_BYTES {
-            put_chunk(connection, stream, *first, chunk)?;
-            *first = start;
-            chunk.clear();
+        let chunk = gathered.entry(stream).or_insert_with(|| Gathered {
+            start,
+            data: Vec::new(),
+            producer: None,
+        });
+        if chunk.data.len() + data.len() > CHUNK_BYTES {
+            put_chunk(transaction, stream, chunk)?;
+            chunk.start = start;
+            chunk.data.clear();
         }
-        chunk.extend_from_slice(data);
+        chunk.data.extend_from_slice(data);
+        chunk.producer = state(row, 3)?;
     }
-    for (stream, (first, chunk)) in &gathered {
-        put_chunk(connection, *stream, *first, chunk)?;
-        connection
-            .prepare_cached("UPDATE stream SET settled = ?2 WHERE id = ?1")?
-            .execute(params![stream, end(*first, chunk)])?;
+    for (stream, chunk) in &gathered {
+        put_chunk(transaction, *stream, chunk)?;
+        transaction
+            .prepare_cached(
+                "UPDATE stream SET settled = ?2, tail = ?2, producer_epoch = coalesce(?3, producer_epoch), \
+                 producer_seq = coalesce(?4, producer_seq) WHERE id = ?1",
+            )?
+            .execute(params![
+                stream,
+                end(chunk.start, &chunk.data),
+                chunk.producer.map(|state| state.epoch),
+                chunk.producer.map(|state| state.last_seq)
+            ])?;
     }
-    connection
+    transaction
         .prepare_cached("DELETE FROM stream_log")?
-        .execute([])
-        .map(drop)
+        .execute([])?;
+    Known::settled(transaction);
+    Ok(())
 }
 
-fn put_chunk(
-    connection: &Connection,
-    stream: i64,
-    start: u64,
-    data: &[u8],
-) -> rusqlite::Result<()> {
+fn put_chunk(connection: &Connection, stream: i64, chunk: &Gathered) -> rusqlite::Result<()> {
+    if chunk.data.is_empty() {
+        // Only a closing without bytes was logged.
+        return Ok(());
+    }
     connection
         .prepare_cached("INSERT INTO stream_chunk (stream, start, data) VALUES (?1, ?2, ?3)")?
-        .execute(params![stream, start, data])
+        .execute(params![stream, chunk.start, chunk.data])
         .map(drop)
 }
 

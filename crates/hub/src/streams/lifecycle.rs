@@ -133,7 +133,7 @@ impl Streams {
             ])?;
         let id = transaction.last_insert_rowid();
         if !stored.is_empty() {
-            chunks::put(transaction, id, 0, &stored)?;
+            chunks::put(transaction, id, 0, &stored, None)?;
             let inner = Arc::clone(&self.inner);
             transaction.after_commit(move || inner.appended(id, 0, stored, closed));
         }

@@ -1,9 +1,11 @@
-//! The row of a stream, as stored.
+//! A stream as it stands: its row, and what the log has that is newer.
 
 use protocol::producer::ProducerState;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Offset, Producer, StreamError, Streams, chunks, content::Kind, live::Change};
+use super::{
+    Offset, Producer, StreamError, Streams, chunks, content::Kind, known::Known, live::Change,
+};
 use crate::store::Transaction;
 
 /// A stream that exists and has not expired.
@@ -12,6 +14,9 @@ pub(super) struct Row {
     pub(super) id: i64,
     pub(super) content_type: String,
     pub(super) tail: u64,
+    /// Bytes of it in `stream_chunk`. If there are others, the stream's last row in the log is newer than
+    /// its own.
+    pub(super) settled: u64,
     pub(super) closed: bool,
     /// Which append closed it, if a producer's did.
     pub(super) closed_by: Option<Producer>,
@@ -35,6 +40,14 @@ impl Row {
         }
     }
 
+    pub(super) fn unless_expired(&mut self, now_ms: u64) -> Result<&mut Self, StreamError> {
+        if self.expired(now_ms) {
+            Err(StreamError::NotFound)
+        } else {
+            Ok(self)
+        }
+    }
+
     fn expired(&self, now_ms: u64) -> bool {
         let idle_until = self
             .ttl_s
@@ -48,10 +61,10 @@ impl Row {
 
 /// The stream at `path`, expired or not.
 fn any(connection: &Connection, path: &str) -> rusqlite::Result<Option<Row>> {
-    connection
+    let row = connection
         .prepare_cached(
             "SELECT id, content_type, tail, closed, closed_by, closed_epoch, closed_seq, writer_seq, ttl_s, \
-             expires_ms, touched_ms, producer, producer_epoch, producer_seq FROM stream WHERE path = ?1",
+             expires_ms, touched_ms, producer, producer_epoch, producer_seq, settled FROM stream WHERE path = ?1",
         )?
         .query_row([path], |row| {
             let closed_by = match row.get(4)? {
@@ -66,6 +79,7 @@ fn any(connection: &Connection, path: &str) -> rusqlite::Result<Option<Row>> {
                 id: row.get(0)?,
                 content_type: row.get(1)?,
                 tail: row.get(2)?,
+                settled: row.get(14)?,
                 closed: row.get(3)?,
                 closed_by,
                 producer,
@@ -75,7 +89,23 @@ fn any(connection: &Connection, path: &str) -> rusqlite::Result<Option<Row>> {
                 touched_ms: row.get(10)?,
             })
         })
-        .optional()
+        .optional()?;
+    row.map(|row| with_log(connection, row)).transpose()
+}
+
+/// Brings a row up to the stream's last row in the log.
+fn with_log(connection: &Connection, mut row: Row) -> rusqlite::Result<Row> {
+    if row.tail == row.settled {
+        return Ok(row);
+    }
+    let Some((tail, state)) = chunks::newest(connection, row.id)? else {
+        return Ok(row);
+    };
+    row.tail = tail;
+    if let (Some((_, known)), Some(state)) = (&mut row.producer, state) {
+        *known = state;
+    }
+    Ok(row)
 }
 
 /// The stream at `path`.
@@ -122,6 +152,7 @@ pub(super) fn remove(
         .prepare_cached("DELETE FROM stream_producer WHERE stream = ?1")?
         .execute([id])?;
     chunks::remove(transaction, id)?;
+    Known::removed(transaction, id);
     let live = std::sync::Arc::clone(&streams.inner.live);
     let chores = std::sync::Arc::clone(&streams.inner.chores);
     transaction.after_commit(move || {

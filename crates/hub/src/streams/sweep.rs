@@ -50,7 +50,7 @@ impl Streams {
         Ok(())
     }
 
-    async fn settle(&self) -> Result<(), StreamError> {
+    pub(super) async fn settle(&self) -> Result<(), StreamError> {
         let inner = Arc::clone(&self.inner);
         self.submit(move |transaction| {
             chunks::settle(transaction)?;
