@@ -12,6 +12,8 @@
 //!    this process (it is their sub-reaper), and they carry [`MARKER_VARIABLE`] in their environment.
 //!
 //! Elsewhere than on Linux only the process group is taken down.
+//!
+//! Options before the `--` restrict what the program may change: see [`Sandbox`].
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -20,7 +22,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod sandbox;
 mod tree;
+
+pub use sandbox::{Enforcement, Sandbox, enforcement};
 
 /// The variable by which processes of one supervisor are known.
 pub const MARKER_VARIABLE: &str = "ORCHESTRATOR_SUPERVISED_BY";
@@ -32,6 +37,8 @@ pub const TERM_GRACE: Duration = Duration::from_millis(2_500);
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
 /// The exit code when the program can't be started, as shells have it.
 pub const EXIT_CANNOT_START: u8 = 127;
+/// The exit code when the program's sandbox can't be set up.
+pub const EXIT_CANNOT_CONFINE: u8 = 126;
 /// The exit code for a command line that is not understood, as in `sysexits.h`.
 const EXIT_USAGE: u8 = 64;
 /// Events that may wait: there are never more than a few.
@@ -51,13 +58,30 @@ enum Event {
 /// Runs a program until it or the agent ends; `args` is what follows `supervise` on the command line. The exit
 /// code is the program's own, or 128 and the signal that ended it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut args = args.into_iter().skip_while(|arg| arg == "--");
+    let mut args = args.into_iter().peekable();
+    let sandbox = match Sandbox::take_options(&mut args) {
+        Ok(sandbox) => sandbox,
+        Err(why) => {
+            complain(&why);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
     let Some(program) = args.next() else {
-        complain("usage: supervise -- PROGRAM [ARGUMENT...]");
+        complain(
+            "usage: supervise [--read-only] [--write DIRECTORY]... [--no-network] -- PROGRAM [ARGUMENT...]",
+        );
         return ExitCode::from(EXIT_USAGE);
     };
+    // Before there are threads: it holds for this one and what it starts.
+    if let Some(Err(why)) = sandbox.map(|sandbox| sandbox::restrict(&sandbox)) {
+        complain(&format!("the sandbox could not be set up: {why}"));
+        return ExitCode::from(EXIT_CANNOT_CONFINE);
+    }
     let marker = marker();
     tree::adopt_orphans();
+    let (events, received) = sync_channel(EVENTS_WAITING);
+    // Before there is a program that a signal could leave behind.
+    end_on_signals(events.clone());
     let mut command = Command::new(&program);
     command
         .args(args)
@@ -65,7 +89,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         .stdin(Stdio::piped());
     own_group(&mut command);
     match command.spawn() {
-        Ok(child) => ExitCode::from(supervise(child, &marker)),
+        Ok(child) => ExitCode::from(supervise(child, &marker, events, &received)),
         Err(error) => {
             complain(&format!(
                 "{} could not be started: {error}",
@@ -76,22 +100,25 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn supervise(mut child: Child, marker: &str) -> u8 {
-    let (events, received) = sync_channel(EVENTS_WAITING);
+fn supervise(
+    mut child: Child,
+    marker: &str,
+    events: SyncSender<Event>,
+    received: &Receiver<Event>,
+) -> u8 {
     let group = child.id();
     // Dropping the sender of this channel makes the thread close the program's standard input.
     if let Some(stdin) = child.stdin.take() {
         pass_stdin_on(stdin, events.clone());
     }
-    end_on_signals(events.clone());
     reap(child, events);
 
     let code = match received.recv() {
         Ok(Event::Exited(code)) => code,
         Ok(Event::Eof) => {
-            exit_within(&received, EOF_GRACE).unwrap_or_else(|| take_down(&received, group))
+            exit_within(received, EOF_GRACE).unwrap_or_else(|| take_down(received, group))
         }
-        Ok(Event::Signal) | Err(_) => take_down(&received, group),
+        Ok(Event::Signal) | Err(_) => take_down(received, group),
     };
     if !tree::sweep(marker, SWEEP_LIMIT) {
         complain("some processes that opencode started could not be ended");
