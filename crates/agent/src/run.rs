@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use opencode_driver::Driver;
-use protocol::agent::{AgentConfig, AgentCore, ExitReason, Failure, Input, Output, WatchId};
+use protocol::agent::{AgentConfig, AgentCore, CommandEnd, ExitReason, Failure, Input, Output, WatchId};
 use protocol::ids::ChatSessionId;
 use protocol::secret::Secret;
-use protocol::wire::{ConnectArgs, WIRE_VERSION};
+use protocol::wire::{CommandError, CommandErrorCode, ConnectArgs, WIRE_VERSION};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -183,6 +183,14 @@ impl Shell {
                 );
                 self.sessions.insert(chat, session);
             }
+            Output::RunCommand(id, attempt, _) => {
+                let end = CommandEnd::Failed(CommandError::new(
+                    CommandErrorCode::Other,
+                    "This machine does not do directory operations yet. Update the orchestrator on it.",
+                ));
+                self.spawn(async move { Input::CommandEnded(id, attempt, end) });
+            }
+            Output::CancelCommand(_) => {}
             Output::HoldBack(chat, held) => {
                 if let Some(session) = self.sessions.get(&chat) {
                     session.hold_back(held);
@@ -314,6 +322,8 @@ impl Shell {
             | Input::Driver(..)
             | Input::Prompted(..)
             | Input::Recalled(..)
+            | Input::CommandProgress(..)
+            | Input::CommandEnded(..)
             | Input::Drain
             | Input::Stop => return,
         };

@@ -6,13 +6,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::wire::{
-    AnswerAskArgs, ChatArgs, ChatView, ConnectArgs, ConnectReply, CreateMachineArgs,
-    DisconnectArgs, Done, HeartbeatArgs, Inbox, MachineArgs, MachineCredentials, MachineList,
+    Activity, ActivityArgs, AnswerAskArgs, ChatArgs, ChatView, CommandArgs, CommandView,
+    ConnectArgs, ConnectReply, CreateMachineArgs, DirectoryArgs, DirectoryView, DisconnectArgs,
+    Done, FinishCommandArgs, HeartbeatArgs, Inbox, MachineArgs, MachineCredentials, MachineList,
     MachineView, NoArgs, OpenAskArgs, OpenAskReply, RegisterMachineArgs, RegisterWorkerArgs,
     RegistrationKeyReply, RenameMachineArgs, RenameSessionArgs, RenameWorkerArgs,
-    ReportSessionArgs, ReportWorkerArgs, SendMessageArgs, SettleAskArgs, StartSessionArgs,
-    StartSessionReply, TakenTurn, TranscriptArgs, TranscriptPage, TurnArgs, TurnReply, WorkerArgs,
-    WorkerSummary, WriteMessageArgs,
+    ReportCommandArgs, ReportSessionArgs, ReportWorkerArgs, RequestCommandArgs, SendMessageArgs,
+    SettleAskArgs, StartSessionArgs, StartSessionReply, TakenCommand, TakenTurn, TranscriptArgs,
+    TranscriptPage, TurnArgs, TurnReply, WorkerArgs, WorkerSummary, WriteMessageArgs,
 };
 
 /// Who may call a function.
@@ -99,6 +100,14 @@ macro_rules! with_functions {
             [machine_heartbeat, "machine.heartbeat", Heartbeat, Machine, Mutation, HeartbeatArgs => Done, "A sign of life."]
             [machine_disconnect, "machine.disconnect", Disconnect, Machine, Mutation, DisconnectArgs => Done, "The machine says goodbye."]
             [machine_inbox, "machine.inbox", ReadInbox, Machine, Query, NoArgs => Inbox, "All that the machine should know now."]
+            [machine_directory, "machine.directory", ViewDirectory, Person, Query, DirectoryArgs => DirectoryView, "A directory as it was last listed."]
+            [machine_activity, "machine.activity", ReadActivity, Person, Query, ActivityArgs => Activity, "What was asked of a machine, latest first."]
+            [command_request, "machine.command.request", RequestCommand, Person, Mutation, RequestCommandArgs => CommandView, "Asks a machine to do something below its root; it waits while the machine is away."]
+            [command_cancel, "machine.command.cancel", CancelCommand, Person, Mutation, CommandArgs => CommandView, "Stops a command: a waiting one at once, a running one as soon as the machine hears of it."]
+            [command_view, "machine.command.view", ViewCommand, Person, Query, CommandArgs => CommandView, "One command and its result."]
+            [command_take, "machine.command.take", TakeCommand, Machine, Mutation, CommandArgs => TakenCommand, "The machine takes a command and learns what to do."]
+            [command_report, "machine.command.report", ReportCommand, Machine, Mutation, ReportCommandArgs => Done, "The machine says how far a command is."]
+            [command_finish, "machine.command.finish", FinishCommand, Machine, Mutation, FinishCommandArgs => Done, "How a command ended."]
             [worker_register, "worker.register", RegisterWorker, Person, Mutation, RegisterWorkerArgs => WorkerSummary, "Adds a worker for a directory, or gives the one it has."]
             [worker_rename, "worker.rename", RenameWorker, Person, Mutation, RenameWorkerArgs => Done, "Gives a worker another name."]
             [worker_remove, "worker.remove", RemoveWorker, Person, Mutation, WorkerArgs => Done, "Removes a worker and closes its chat sessions; its directory stays."]

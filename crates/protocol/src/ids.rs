@@ -92,6 +92,8 @@ ids! {
     TurnId, "trn", "turn";
     /// An ask: a permission request or a question that waits for a person.
     AskId, "ask", "ask";
+    /// A command: something a person asks of a machine.
+    CommandId, "cmd", "command";
     /// An idempotency key, made by the caller of a changing call.
     IdempotencyKey, "idk", "idempotency key";
 }

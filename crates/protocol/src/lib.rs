@@ -8,6 +8,7 @@ pub mod backend;
 pub mod driver;
 pub mod error;
 pub mod functions;
+pub mod git_url;
 pub mod ids;
 pub mod limits;
 pub mod producer;

@@ -40,6 +40,26 @@ pub const ASKS_MAX: usize = 100;
 pub const ASK_MAX_BYTES: usize = 64 * 1024;
 /// A reason or an error text shown to a person; longer ones are cut.
 pub const REASON_MAX_BYTES: usize = 2 * 1024;
+/// Commands of one machine that have not ended.
+pub const OPEN_COMMANDS_MAX: usize = 100;
+/// How often a command is begun before it is given up.
+pub const COMMAND_ATTEMPTS_MAX: u32 = 5;
+/// Commands that one machine works on at once, and how many of them may be long ones.
+pub const RUNNING_COMMANDS_MAX: usize = 8;
+/// Of the commands that run at once, how many may be long ones.
+pub const RUNNING_LONG_COMMANDS_MAX: usize = 4;
+/// A command's operation, result or error as JSON.
+pub const COMMAND_MAX_BYTES: usize = 384 * 1024;
+/// A repository's address.
+pub const URL_MAX_BYTES: usize = 2 * 1024;
+/// Directories that one command inspects.
+pub const INSPECTED_MAX: usize = 50;
+/// How much of a file a person is shown.
+pub const FILE_TEXT_MAX_BYTES: usize = 128 * 1024;
+/// Commands in one page of a machine's activity.
+pub const ACTIVITY_PAGE_COMMANDS: usize = 50;
+/// Directories of one machine whose last listing is kept; those listed longest ago go first.
+pub const KEPT_LISTINGS_MAX: usize = 500;
 /// One line of a server-sent event stream.
 pub const SSE_LINE_MAX_BYTES: usize = 1024 * 1024;
 
@@ -59,6 +79,18 @@ pub const CHUNKS_KEPT_MS: u64 = 60 * 60 * 1_000;
 pub const DEADLINES_PER_TICK: usize = 200;
 /// How long a chat session's process may sit without work before it is stopped.
 pub const HIBERNATE_AFTER_MS: u64 = 30 * 60 * 1_000;
+/// How long a command that only reads waits for its machine.
+pub const READ_COMMAND_LIFE_MS: u64 = 10 * 60 * 1_000;
+/// How long a command that changes something waits for its machine.
+pub const CHANGE_COMMAND_LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long a command's result is kept after its end.
+pub const RESULT_KEPT_MS: u64 = 10 * 60 * 1_000;
+/// How long a command that only reads stays in the activity.
+pub const READ_ACTIVITY_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+/// How long a command that changes something stays in the activity.
+pub const CHANGE_ACTIVITY_KEPT_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
+/// The shortest time between two reports of a command's progress: five a second.
+pub const PROGRESS_EVERY_MS: u64 = 200;
 /// How long a call may take before it counts as lost.
 pub const CALL_TIMEOUT_MS: u64 = 15_000;
 /// The first and the longest wait between two tries.

@@ -41,6 +41,14 @@ fn generate() -> String {
         Heartbeat,
         Disconnect,
         ReadInbox,
+        ViewDirectory,
+        ReadActivity,
+        RequestCommand,
+        CancelCommand,
+        ViewCommand,
+        TakeCommand,
+        ReportCommand,
+        FinishCommand,
         RegisterWorker,
         RenameWorker,
         RemoveWorker,
@@ -108,6 +116,8 @@ fn generate() -> String {
         ("messageMaxBytes", limits::MESSAGE_MAX_BYTES),
         ("queueMaxTurns", limits::QUEUE_MAX_TURNS),
         ("transcriptPageTurns", limits::TRANSCRIPT_PAGE_TURNS),
+        ("inspectedMax", limits::INSPECTED_MAX),
+        ("urlMaxBytes", limits::URL_MAX_BYTES),
         ("sseLineMaxBytes", limits::SSE_LINE_MAX_BYTES),
     ] {
         writeln!(text, "  {name}: {value},").unwrap();

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let (mut steps, mut virtual_ms) = (0, 0);
     let mut faults = BTreeMap::<&str, u64>::new();
     let mut turns = BTreeMap::<&str, u64>::new();
+    let mut commands = BTreeMap::<&str, u64>::new();
     for seed in options.first..options.first + options.seeds {
         match simulation::run(seed, options.trace) {
             Ok(report) => {
@@ -40,6 +41,10 @@ fn main() -> ExitCode {
                     .turns
                     .into_iter()
                     .for_each(|(end, count)| *turns.entry(end).or_default() += count);
+                report
+                    .commands
+                    .into_iter()
+                    .for_each(|(end, count)| *commands.entry(end).or_default() += count);
             }
             Err(broken) => {
                 println!("seed {seed}: {broken}");
@@ -58,5 +63,6 @@ fn main() -> ExitCode {
     );
     println!("faults: {faults:?}");
     println!("turns: {turns:?}");
+    println!("commands: {commands:?}");
     ExitCode::SUCCESS
 }

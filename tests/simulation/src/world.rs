@@ -1,26 +1,29 @@
 //! One simulated world: a backend, a machine that may crash, a network that loses, doubles and delays, and
 //! a person who sends messages. Everything that happens is an event at a moment of virtual time.
 
+mod checks;
+mod commands;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::agent::{AgentConfig, AgentCore, CallId, Failure, Input, Output};
+use protocol::agent::{AgentConfig, AgentCore, Attempt, CallId, Failure, Input, Output};
 use protocol::backend::{Backend, Caller, Effect, Entropy, MemoryRows, Outcome, Request};
 use protocol::driver::{DriverEvent, TurnEnd};
-use protocol::ids::{ChatSessionId, IdempotencyKey, PersonId, TurnId};
+use protocol::ids::{ChatSessionId, CommandId, IdempotencyKey, PersonId, TurnId};
 use protocol::limits::CALL_TIMEOUT_MS;
 use protocol::producer::{self, Decision, ProducerState};
 use protocol::secret::Secret;
 use protocol::state::TurnState;
-use protocol::transcript::{Applied, Transcript};
 use protocol::wire::{
-    AskAnswer, ChatView, Chunk, FullMessage, MachineCredentials, MachineInfo, RegistrationKeyReply,
-    StartSessionReply, TranscriptPage, TurnReply, WorkerSummary,
+    AskAnswer, ChatView, Chunk, CommandView, FullMessage, MachineCredentials, MachineInfo,
+    Operation, RegistrationKeyReply, StartSessionReply, TurnReply, WorkerSummary,
 };
 use protocol::{CallError, Timestamp};
 use serde_json::{Value, json};
 
-use crate::model::{Storage, expected_text};
+use crate::model::Storage;
 use crate::random::Random;
+use commands::Disk;
 
 /// How bad the world is: chances in a thousand.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +51,8 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// Turns by how they ended.
     pub turns: BTreeMap<&'static str, u64>,
+    /// Commands by how they ended.
+    pub commands: BTreeMap<&'static str, u64>,
     /// A digest of everything that happened: the same seed gives the same.
     pub digest: u64,
 }
@@ -75,6 +80,8 @@ enum Event {
         TurnId,
         std::collections::VecDeque<DriverEvent>,
     ),
+    /// The next step of the work on a command.
+    Work(Incarnation, CommandId, Attempt, u64),
     Wake(Incarnation),
     Person(PersonAct),
     Restart,
@@ -85,6 +92,8 @@ enum PersonAct {
     Send(ChatSessionId, u32),
     CancelLast(ChatSessionId),
     AnswerAll,
+    Request(Operation),
+    CancelCommand(CommandId),
 }
 
 /// A world.
@@ -110,6 +119,7 @@ pub struct World {
     chats: Vec<ChatSessionId>,
     sent: BTreeMap<TurnId, String>,
     aborted: BTreeSet<TurnId>,
+    disk: Disk,
     /// How far each turn's reader has come: what it has read must never change.
     read: BTreeMap<TurnId, usize>,
     calm: bool,
@@ -157,6 +167,7 @@ impl World {
             chats: Vec::new(),
             sent: BTreeMap::new(),
             aborted: BTreeSet::new(),
+            disk: Disk::default(),
             read: BTreeMap::new(),
             calm: false,
             trace: false,
@@ -194,6 +205,7 @@ impl World {
                 self.at(at, Event::Person(PersonAct::CancelLast(chat.clone())));
             }
         }
+        self.plan_commands();
         self.at(5_000, Event::Person(PersonAct::AnswerAll));
         self.at(0, Event::Restart);
     }
@@ -299,6 +311,9 @@ impl World {
             Event::Model(incarnation, chat, generation, turn, events) => {
                 self.model(incarnation, chat, generation, turn, events);
             }
+            Event::Work(incarnation, id, attempt, left) => {
+                self.work(incarnation, &id, attempt, left);
+            }
             Event::Person(act) => self.person(act),
         }
     }
@@ -357,6 +372,9 @@ impl World {
                 function,
                 args,
             } => {
+                if function == "machine.command.report" {
+                    self.check_command_report(&args, self.now);
+                }
                 let lost = Input::CallDone(id, Err(timed_out()));
                 self.request(inc, lost, |request| {
                     Event::Call(request, inc, id, token.clone(), function, args.clone())
@@ -433,6 +451,10 @@ impl World {
                     ),
                 );
             }
+            Output::RunCommand(id, attempt, operation) => {
+                self.run_command(inc, &id, attempt, operation);
+            }
+            Output::CancelCommand(id) => self.disk.cancel(inc, id),
             Output::Reply(..) | Output::HoldBack(..) => {}
             Output::Exit(_) => self.agent = None,
         }
@@ -570,6 +592,10 @@ impl World {
                 }
                 self.at(5_000, Event::Person(PersonAct::AnswerAll));
             }
+            PersonAct::Request(operation) => self.request_command(operation),
+            PersonAct::CancelCommand(id) => {
+                let _: CommandView = self.ask("machine.command.cancel", json!({ "commandId": id }));
+            }
         }
     }
 
@@ -656,97 +682,6 @@ impl World {
                 Err(error)
             }
         }
-    }
-
-    /// No gap, nothing doubled that a reader would see twice, nothing that was read ever changes.
-    fn check_streams(&mut self) -> Result<(), String> {
-        for (turn, (_, chunks)) in self.streams.iter() {
-            let seen = self.read.entry(turn.clone()).or_default();
-            if chunks.len() < *seen {
-                return Err(format!("{turn}: chunks that were acked are gone"));
-            }
-            if chunks.len() > *seen {
-                *seen = chunks.len();
-                let mut transcript = Transcript::default();
-                for chunk in chunks {
-                    if let Applied::Gap { expected } = transcript.apply(chunk) {
-                        return Err(format!(
-                            "{turn}: chunk {} came where {expected} should",
-                            chunk.seq
-                        ));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_end(&mut self) -> Result<(), String> {
-        for known in self.storage.turns.values() {
-            if known.runs != 1 {
-                return Err(format!("a prompt was run {} times", known.runs));
-            }
-        }
-        for chat in self.chats.clone() {
-            let page: TranscriptPage =
-                self.ask("worker.chat.transcript", json!({ "chatSessionId": chat }));
-            let mut last_delivered = Timestamp::default();
-            for record in page.turns {
-                let turn = &record.turn;
-                if !turn.state.is_terminal() {
-                    return Err(format!(
-                        "{} of {chat} is still {}",
-                        turn.id,
-                        turn.state.as_str()
-                    ));
-                }
-                *self.report.turns.entry(turn.state.as_str()).or_default() += 1;
-                if let Some(at) = turn.delivered_at {
-                    if at < last_delivered {
-                        return Err(format!(
-                            "{} was delivered before an earlier message",
-                            turn.id
-                        ));
-                    }
-                    last_delivered = at;
-                }
-                if turn.state == TurnState::Completed {
-                    self.check_completed(&turn.id, record.answer)?;
-                }
-            }
-            let view: ChatView = self.ask("worker.chat.view", json!({ "chatSessionId": chat }));
-            if !view.asks.is_empty()
-                || view.chat.queued_count != 0
-                || view.chat.pending_ask_count != 0
-            {
-                return Err(format!("{chat} has not come to rest: {:?}", view.chat));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_completed(&self, turn: &TurnId, answer: Option<FullMessage>) -> Result<(), String> {
-        let answer = answer.ok_or_else(|| format!("{turn} is completed without an answer"))?;
-        let prompt = self.sent.get(turn).cloned().unwrap_or_default();
-        let mut whole = Transcript::default();
-        whole.apply_op(&protocol::wire::ChunkOp::Append {
-            part: "text".to_owned(),
-            kind: protocol::wire::DeltaKind::Text,
-            delta: expected_text(&prompt),
-        });
-        if answer.hash != whole.hash() {
-            return Err(format!("{turn} has not the answer to {prompt:?}"));
-        }
-        let mut streamed = Transcript::default();
-        for chunk in self.streams.get(turn).iter().flat_map(|(_, chunks)| chunks) {
-            streamed.apply(chunk);
-        }
-        if streamed.is_sealed() && streamed.hash() != answer.hash {
-            return Err(format!(
-                "{turn}: what was streamed is not what was answered"
-            ));
-        }
-        Ok(())
     }
 
     fn at(&mut self, wait_ms: u64, event: Event) {

@@ -23,6 +23,7 @@ struct World {
     waiting_turn: String,
     interrupted_turn: String,
     ask: String,
+    command: String,
     key: String,
 }
 
@@ -50,6 +51,14 @@ impl World {
         let view = owner
             .call("worker.chat.view", json!({ "chatSessionId": chat }))
             .await;
+        let operation = json!({ "kind": "make_directory", "path": "a" });
+        let request = json!({ "machineId": machine.id, "operation": operation });
+        let requested = owner.call("machine.command.request", request).await;
+        let command = text(&requested["command"]["id"]);
+        machine
+            .caller
+            .call("machine.command.take", json!({ "commandId": command }))
+            .await;
         let created = owner.call("machine.create", json!({ "name": "new" })).await;
         Self {
             worker: text(&view["chat"]["workerId"]),
@@ -64,6 +73,7 @@ impl World {
             waiting_turn,
             interrupted_turn,
             ask,
+            command,
         }
     }
 
@@ -76,13 +86,16 @@ impl World {
             chat,
             turn,
             ask,
+            command,
             ..
         } = self;
         match function {
             "machine.list" | "machine.heartbeat" | "machine.disconnect" | "machine.inbox" => {
                 json!({})
             }
-            "machine.view" | "machine.revoke" => json!({ "machineId": machine.id }),
+            "machine.view" | "machine.revoke" | "machine.activity" => {
+                json!({ "machineId": machine.id })
+            }
             "machine.create" => json!({ "name": "another" }),
             "machine.reissueKey" => json!({ "machineId": new_machine }),
             "machine.rename" => json!({ "machineId": machine.id, "name": "renamed" }),
@@ -90,6 +103,18 @@ impl World {
             "machine.connect" => {
                 json!({ "machineId": machine.id, "secret": machine.secret, "wireVersion": 1 })
             }
+            "machine.directory" => json!({ "machineId": machine.id, "directory": "" }),
+            "machine.command.request" => json!({
+                "machineId": machine.id,
+                "operation": { "kind": "list", "directory": "" },
+            }),
+            "machine.command.cancel" | "machine.command.view" | "machine.command.take" => {
+                json!({ "commandId": command })
+            }
+            "machine.command.report" => {
+                json!({ "commandId": command, "progress": { "phase": "Counting" }, "seq": 9 })
+            }
+            "machine.command.finish" => json!({ "commandId": command, "outcome": "succeeded" }),
             "worker.register" => json!({ "machineId": machine.id, "directory": "b" }),
             "worker.rename" => json!({ "workerId": worker, "name": "renamed" }),
             "worker.remove" => json!({ "workerId": worker }),
@@ -248,6 +273,10 @@ async fn every_watch_reaches_only_what_is_the_watchers() {
         (&stranger, "machine.view", "not_found"),
         (&stranger, "worker.chat.view", "not_found"),
         (&stranger, "machine.inbox", "forbidden"),
+        (&stranger, "machine.activity", "not_found"),
+        (&stranger, "machine.directory", "not_found"),
+        (&stranger, "machine.command.view", "not_found"),
+        (&world.machine.caller, "machine.command.view", "forbidden"),
         (&world.machine.caller, "machine.view", "forbidden"),
         (&world.machine.caller, "machine.list", "forbidden"),
         (&world.machine.caller, "worker.chat.view", "forbidden"),

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::link::Link;
 use super::{AgentCore, ExitReason, Failure, Output};
-use crate::ids::{ChatSessionId, TurnId};
+use crate::ids::{ChatSessionId, CommandId, TurnId};
 use crate::time::Timestamp;
-use crate::wire::TakenTurn;
+use crate::wire::{TakenCommand, TakenTurn};
 
 /// Names a call while it waits for its answer.
 pub type CallId = u64;
@@ -24,6 +24,8 @@ pub enum Lane {
     Machine,
     /// One chat session.
     Chat(ChatSessionId),
+    /// One command.
+    Command(CommandId),
 }
 
 /// What to do with a call's answer.
@@ -34,6 +36,8 @@ pub(super) enum Purpose {
     Report,
     Take(TurnId),
     EndTurn(TurnId),
+    TakeCommand,
+    FinishCommand,
     Goodbye,
 }
 
@@ -97,6 +101,11 @@ impl Lanes {
         for call in self.lanes.values_mut().flatten() {
             call.sent = false;
         }
+    }
+
+    /// Forgets what waits in a lane.
+    pub(super) fn clear(&mut self, lane: &Lane) {
+        self.lanes.remove(lane);
     }
 
     /// Sends the first call of each lane, if it has not been.
@@ -167,9 +176,27 @@ impl AgentCore {
                     chat.on_turn_written(now, &turn, result.err());
                 }
             }
+            (Purpose::TakeCommand, Lane::Command(id)) => {
+                let taken = result
+                    .ok()
+                    .and_then(|value| serde_json::from_value::<TakenCommand>(value).ok());
+                self.commands.on_taken(&id, taken, &mut self.outputs);
+            }
+            (Purpose::FinishCommand, Lane::Command(id)) => {
+                self.commands
+                    .on_finished(&id, result.is_err(), &mut self.lanes);
+            }
             (Purpose::Goodbye, _) => self.exit(ExitReason::Stopped),
             // A report that is refused is out of date: the inbox tells what holds instead.
-            (Purpose::Report | Purpose::Heartbeat | Purpose::Take(_) | Purpose::EndTurn(_), _) => {}
+            (
+                Purpose::Report
+                | Purpose::Heartbeat
+                | Purpose::Take(_)
+                | Purpose::EndTurn(_)
+                | Purpose::TakeCommand
+                | Purpose::FinishCommand,
+                _,
+            ) => {}
         }
     }
 

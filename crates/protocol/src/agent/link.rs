@@ -20,6 +20,8 @@ pub enum DeadlineName {
     Hibernate,
     /// Running turns have had their time.
     Drain,
+    /// Tell how far a command is.
+    Progress,
 }
 
 #[derive(Debug)]
@@ -149,6 +151,8 @@ impl AgentCore {
     pub(super) fn on_connected(&mut self, now: Timestamp, result: Result<ConnectReply, Failure>) {
         match result {
             Ok(reply) => {
+                self.commands
+                    .begin_epoch(reply.epoch, &mut self.lanes, &mut self.outputs);
                 self.link.connection = Some(Connection {
                     token: reply.connection_token,
                     epoch: reply.epoch,

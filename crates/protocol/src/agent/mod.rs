@@ -6,6 +6,7 @@
 //! only to connect.
 
 mod chat;
+mod command;
 mod lanes;
 mod link;
 mod turn;
@@ -16,12 +17,16 @@ use serde_json::Value;
 
 use crate::driver::{DriverEvent, SessionSpec, TurnRecall};
 use crate::error::CallError;
-use crate::ids::{ChatSessionId, MachineId, TurnId, WorkerId};
+use crate::ids::{ChatSessionId, CommandId, MachineId, TurnId, WorkerId};
 use crate::secret::Secret;
 use crate::state::WorkerState;
 use crate::time::Timestamp;
-use crate::wire::{AskAnswer, Chunk, ConnectReply, Inbox, MachineInfo, ReportWorkerArgs};
+use crate::wire::{
+    AskAnswer, Chunk, ConnectReply, Inbox, MachineInfo, Operation, Progress, ReportWorkerArgs,
+};
 use chat::Chat;
+use command::Commands;
+pub use command::{Attempt, CommandEnd};
 pub use lanes::{CallId, Lane};
 use lanes::{Lanes, Purpose};
 pub use link::DeadlineName;
@@ -91,6 +96,10 @@ pub enum Input {
         TurnId,
         Result<TurnRecall, String>,
     ),
+    /// How far a command is.
+    CommandProgress(CommandId, Attempt, Progress),
+    /// The work on a command has ended.
+    CommandEnded(CommandId, Attempt, CommandEnd),
     /// Take nothing new, finish what runs, say goodbye.
     Drain,
     /// Stop now.
@@ -144,6 +153,10 @@ pub enum Output {
         /// Its directory below the root.
         directory: String,
     },
+    /// Do what a command asks.
+    RunCommand(CommandId, Attempt, Operation),
+    /// Stop the work on a command and take back what was done of it.
+    CancelCommand(CommandId),
     /// Start a process. The spec's directory is still relative to the root.
     StartProcess(Generation, SessionSpec),
     /// Stop a process.
@@ -191,6 +204,7 @@ pub struct AgentCore {
     lanes: Lanes,
     inbox: Option<Inbox>,
     chats: BTreeMap<ChatSessionId, Chat>,
+    commands: Commands,
     /// Workers whose directory was looked at on this connection.
     checked: BTreeSet<WorkerId>,
     last_generation: Generation,
@@ -208,6 +222,7 @@ impl AgentCore {
             lanes: Lanes::default(),
             inbox: None,
             chats: BTreeMap::new(),
+            commands: Commands::default(),
             checked: BTreeSet::new(),
             last_generation: 0,
             phase: Phase::Working,
@@ -250,6 +265,10 @@ impl AgentCore {
             Input::Recalled(chat, generation, turn, result) => {
                 self.with_chat(&chat, generation, |chat| chat.on_recalled(&turn, result));
             }
+            Input::CommandProgress(id, attempt, progress) => {
+                self.commands.on_progress(&id, attempt, progress);
+            }
+            Input::CommandEnded(id, attempt, end) => self.on_command_ended(&id, attempt, end),
             Input::Drain => self.drain(now),
             Input::Stop => self.leave(),
         }
@@ -274,7 +293,12 @@ impl AgentCore {
             Phase::Working | Phase::Leaving | Phase::Ended => None,
         };
         let idle = idle.min().map(|at| (at, DeadlineName::Hibernate));
-        [self.link.next_deadline(), drain, idle]
+        let report = self
+            .commands
+            .next_report(&self.lanes)
+            .filter(|_| self.link.is_up())
+            .map(|at| (at, DeadlineName::Progress));
+        [self.link.next_deadline(), drain, idle, report]
             .into_iter()
             .flatten()
             .min()
@@ -413,7 +437,7 @@ impl AgentCore {
             return;
         }
         if let Phase::Draining { until } = self.phase
-            && (now >= until || self.chats.values().all(Chat::is_idle))
+            && (now >= until || (self.chats.values().all(Chat::is_idle) && self.commands.is_idle()))
         {
             self.leave();
         }
@@ -430,6 +454,17 @@ impl AgentCore {
             chat.send(&self.link, &mut self.outputs);
         }
         self.chats.retain(|_, chat| !chat.is_forgotten());
+        if let Some(inbox) = &self.inbox
+            && self.link.is_up()
+        {
+            self.commands.reconcile(
+                now,
+                &inbox.commands,
+                takes_new,
+                &mut self.lanes,
+                &mut self.outputs,
+            );
+        }
         self.lanes.send(&self.link, &mut self.outputs);
         if self.phase == Phase::Leaving && self.process_count() == 0 {
             self.say_goodbye();

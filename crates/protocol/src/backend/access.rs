@@ -2,11 +2,13 @@
 //! loaded here, and another's row answers exactly as one that does not exist.
 
 use super::rows::{Rows, load};
-use super::tables::{AskRow, ChatRow, CredentialsRow, MachineRow, TurnRow, WorkerRow, key};
+use super::tables::{
+    AskRow, ChatRow, CommandRow, CredentialsRow, MachineRow, TurnRow, WorkerRow, key,
+};
 use super::{Backend, Caller};
 use crate::error::{CallError, ErrorCode};
 use crate::functions::{Access, FunctionInfo};
-use crate::ids::{AskId, ChatSessionId, MachineId, PersonId, TurnId, WorkerId};
+use crate::ids::{AskId, ChatSessionId, CommandId, MachineId, PersonId, TurnId, WorkerId};
 use crate::secret::Secret;
 use crate::state::MachineState;
 
@@ -147,6 +149,18 @@ impl<R: Rows> Backend<'_, R> {
     pub(super) fn ask_row(&self, actor: &Actor, id: &AskId) -> Result<AskRow, CallError> {
         let missing = || CallError::not_found("ask");
         let row: AskRow = load(self.rows, &key::ask(id))?.ok_or_else(missing)?;
+        self.machine_row(actor, &row.machine)
+            .map_err(|_| missing())?;
+        Ok(row)
+    }
+
+    pub(super) fn command_row(
+        &self,
+        actor: &Actor,
+        id: &CommandId,
+    ) -> Result<CommandRow, CallError> {
+        let missing = || CallError::not_found("command");
+        let row: CommandRow = load(self.rows, &key::command(id))?.ok_or_else(missing)?;
         self.machine_row(actor, &row.machine)
             .map_err(|_| missing())?;
         Ok(row)

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::rows::{Order, Rows, after_all, load, save};
 use super::tables::{AskRow, Deadline, KeyRow, Link, MachineRow, PresenceRow, key};
-use super::{Backend, Effect, Outcome};
+use super::{Backend, Effect, Outcome, Topic};
 use crate::error::CallError;
 use crate::ids::MachineId;
 use crate::limits::DEADLINES_PER_TICK;
@@ -81,6 +81,12 @@ impl<R: Rows> Backend<'_, R> {
                 Some(_) | None => Ok(()),
             },
             Deadline::ForgetReply { key } => Ok(self.rows.delete(&key)?),
+            Deadline::CommandExpires { command } => self.command_expires(&command),
+            Deadline::DropResult { command } => {
+                self.changed(Topic::Command(command.clone()));
+                Ok(self.rows.delete(&key::command_result(&command))?)
+            }
+            Deadline::ForgetCommand { command } => self.forget_command(&command),
             Deadline::DropChunks { turn } => {
                 self.effects.insert(Effect::DeleteStream(turn));
                 Ok(())

@@ -150,6 +150,7 @@ impl<R: Rows> Backend<'_, R> {
         machine.state = machine.state.to(MachineState::Revoked)?;
         self.end_key(&mut machine, RegistrationKeyState::Revoked)?;
         self.close_all_chats(&machine.id)?;
+        self.cancel_all_commands(&machine.id)?;
         self.rows.delete(&key::credentials(&machine.id))?;
         self.rows.delete(&key::presence(&machine.id))?;
         self.rows

@@ -2,10 +2,13 @@
 //! run this very code; what differs between them is only where the rows lie and who tells the time.
 
 mod access;
+mod activity;
 mod ask;
 mod chat;
+mod command;
 mod deadlines;
 mod machine;
+mod path;
 mod rows;
 mod tables;
 mod turn;
@@ -25,7 +28,9 @@ use crate::error::{CallError, ErrorCode};
 use crate::functions::{
     self, Access, CreateMachine, Function, FunctionInfo, Kind, ReissueKey, with_functions,
 };
-use crate::ids::{ChatSessionId, IdEntropy, IdempotencyKey, MachineId, PersonId, TurnId};
+use crate::ids::{
+    ChatSessionId, CommandId, IdEntropy, IdempotencyKey, MachineId, PersonId, TurnId,
+};
 use crate::limits::{IDEMPOTENCY_LIFE_MS, REGISTRATION_KEY_LIFE_MS};
 use crate::secret::{Secret, SecretEntropy, hex};
 use crate::time::Timestamp;
@@ -64,6 +69,12 @@ pub enum Topic {
     Chat(ChatSessionId),
     /// What one machine should know.
     Inbox(MachineId),
+    /// One command.
+    Command(CommandId),
+    /// What was asked of one machine.
+    Activity(MachineId),
+    /// One directory of one machine.
+    Directory(MachineId, String),
 }
 
 /// What a call asks of the backend besides its rows. The first two belong into the same transaction.
@@ -180,6 +191,19 @@ impl<'a, R: Rows> Backend<'a, R> {
             ("machine.view", _) => Ok(Topic::Machine(parse::<wire::MachineArgs>(args)?.machine_id)),
             ("worker.chat.view", _) => {
                 Ok(Topic::Chat(parse::<wire::ChatArgs>(args)?.chat_session_id))
+            }
+            ("machine.command.view", _) => {
+                Ok(Topic::Command(parse::<wire::CommandArgs>(args)?.command_id))
+            }
+            ("machine.activity", _) => Ok(Topic::Activity(
+                parse::<wire::ActivityArgs>(args)?.machine_id,
+            )),
+            ("machine.directory", _) => {
+                let args = parse::<wire::DirectoryArgs>(args)?;
+                Ok(Topic::Directory(
+                    args.machine_id,
+                    path::checked_path(&args.directory)?,
+                ))
             }
             ("machine.inbox", Actor::Machine { id, .. }) => Ok(Topic::Inbox(id)),
             _ => Err(CallError::new(

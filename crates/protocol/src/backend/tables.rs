@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AskId, ChatSessionId, MachineId, PersonId, TurnId, WorkerId};
+use crate::ids::{AskId, ChatSessionId, CommandId, MachineId, PersonId, TurnId, WorkerId};
 use crate::secret::SecretHash;
 use crate::state::{
-    AskState, ChatState, MachineState, RegistrationKeyState, TurnState, WorkerState,
+    AskState, ChatState, CommandState, MachineState, RegistrationKeyState, TurnState, WorkerState,
 };
 use crate::time::Timestamp;
-use crate::wire::{AskAnswer, AskBody, MachineInfo};
+use crate::wire::{AskAnswer, AskBody, CommandError, Listing, MachineInfo, Operation, Progress};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MachineRow {
@@ -121,6 +121,36 @@ pub(crate) struct AskRow {
     pub(crate) deadline: Timestamp,
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CommandRow {
+    pub(crate) id: CommandId,
+    pub(crate) machine: MachineId,
+    pub(crate) requested_by: PersonId,
+    pub(crate) operation: Operation,
+    pub(crate) state: CommandState,
+    /// The connection that took it last.
+    pub(crate) epoch: u64,
+    pub(crate) attempt: u32,
+    pub(crate) cancel_requested: bool,
+    pub(crate) progress: Option<Progress>,
+    pub(crate) reported: ReportPlace,
+    pub(crate) error: Option<CommandError>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// A directory as it was last listed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DirectoryRow {
+    pub(crate) listing: Option<Listing>,
+    pub(crate) as_of: Option<Timestamp>,
+    /// The latest command to list it.
+    pub(crate) command: CommandId,
+    pub(crate) touched_at: Timestamp,
+}
+
 /// The result of a changing call, kept for its idempotency key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct IdempotencyRow {
@@ -141,6 +171,9 @@ pub(crate) enum Deadline {
     AskExpires { ask: AskId },
     ForgetReply { key: String },
     DropChunks { turn: TurnId },
+    CommandExpires { command: CommandId },
+    DropResult { command: CommandId },
+    ForgetCommand { command: CommandId },
 }
 
 macro_rules! keys {
@@ -153,7 +186,9 @@ macro_rules! keys {
 
 /// The keys. A name with `_of` or `by_` is the prefix of an index, or an entry of it.
 pub(crate) mod key {
-    use super::{AskId, ChatSessionId, MachineId, PersonId, Timestamp, TurnId, WorkerId};
+    use super::{
+        AskId, ChatSessionId, CommandId, MachineId, PersonId, Timestamp, TurnId, WorkerId,
+    };
 
     keys! {
         machine(id: &MachineId) = "machine/{id}";
@@ -187,7 +222,31 @@ pub(crate) mod key {
         open_asks_of(chat: &ChatSessionId) = "ask.open/{chat}/";
         open_ask_of(chat: &ChatSessionId, id: &AskId) = "ask.open/{chat}/{id}";
 
+        command(id: &CommandId) = "command/{id}";
+        command_result(id: &CommandId) = "command.result/{id}";
+        open_commands_of(machine: &MachineId) = "command.open/{machine}/";
+        open_command_of(machine: &MachineId, id: &CommandId) = "command.open/{machine}/{id}";
+        commands_of(machine: &MachineId) = "command.by_machine/{machine}/";
+        command_of(machine: &MachineId, id: &CommandId) = "command.by_machine/{machine}/{id}";
+        changes_of(machine: &MachineId) = "command.change/{machine}/";
+        change_of(machine: &MachineId, id: &CommandId) = "command.change/{machine}/{id}";
+
+        directories_of(machine: &MachineId) = "directory/{machine}/";
+        directory(machine: &MachineId, hidden: bool, directory: &str) = "directory/{machine}/{hidden}/{directory}";
+        directories_by_age(machine: &MachineId) = "directory.by_age/{machine}/";
+
         reply(scope: &str, key: &str) = "reply/{scope}/{key}";
+    }
+
+    /// A directory's place in the order in which directories are forgotten.
+    pub(crate) fn directory_by_age(
+        machine: &MachineId,
+        at: Timestamp,
+        hidden: bool,
+        directory: &str,
+    ) -> String {
+        let prefix = directories_by_age(machine);
+        format!("{prefix}{:015}/{hidden}/{directory}", at.as_ms())
     }
 
     /// A deadline's key; `what` tells deadlines of the same moment apart.

@@ -1,3 +1,5 @@
+mod command;
+
 use serde_json::{Value, json};
 
 use super::*;

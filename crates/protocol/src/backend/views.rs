@@ -99,6 +99,7 @@ impl<R: Rows> Backend<'_, R> {
             epoch,
             workers,
             chats,
+            commands: self.inbox_commands(machine)?,
         })
     }
 

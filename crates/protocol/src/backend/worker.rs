@@ -1,12 +1,13 @@
 //! Workers: one per (machine, directory), with an identity that stays.
 
 use super::machine::{bounded_reason, checked_name, machine};
+use super::path::checked_path;
 use super::rows::{Order, Rows, after_all, load, save};
 use super::tables::{ChatRow, Entry, ReportPlace, WorkerRow, key};
 use super::{Actor, Backend, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{MachineId, WorkerId};
-use crate::limits::{NAME_MAX_BYTES, OPEN_CHATS_MAX, PATH_MAX_BYTES, WORKERS_MAX};
+use crate::limits::{NAME_MAX_BYTES, OPEN_CHATS_MAX, WORKERS_MAX};
 use crate::state::{MachineState, WorkerState};
 use crate::wire::{
     Done, RegisterWorkerArgs, RenameWorkerArgs, ReportWorkerArgs, WorkerArgs, WorkerSummary,
@@ -22,7 +23,7 @@ impl<R: Rows> Backend<'_, R> {
         if machine.state == MachineState::Revoked {
             return Err(super::access::revoked());
         }
-        let directory = checked_directory(&args.directory)?;
+        let directory = checked_path(&args.directory)?;
         let name = args.name.as_deref().map(checked_name).transpose()?;
         let by_directory = key::worker_by_directory(&machine.id, &directory);
         if let Some(id) = load::<WorkerId>(self.rows, &by_directory)? {
@@ -147,40 +148,6 @@ impl<R: Rows> Backend<'_, R> {
         self.changed(Topic::Inbox(row.machine.clone()));
         Ok(())
     }
-}
-
-/// A path below the root in its one form: no empty parts, no `.`; `..` and absolute paths are refused. The
-/// machine, which has the root open, checks again what the path leads to.
-fn checked_directory(path: &str) -> Result<String, CallError> {
-    let refuse = |why: &str| {
-        Err(CallError::new(
-            ErrorCode::Invalid,
-            format!("The directory {why}. Give a path below the machine's root."),
-        ))
-    };
-    if path.len() > PATH_MAX_BYTES {
-        return Err(CallError::new(
-            ErrorCode::TooLarge,
-            format!(
-                "The directory has {} bytes; {PATH_MAX_BYTES} is the limit.",
-                path.len()
-            ),
-        ));
-    }
-    if path.starts_with('/') || path.starts_with('\\') {
-        return refuse("is an absolute path");
-    }
-    if path.chars().any(char::is_control) {
-        return refuse("has control characters");
-    }
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    if parts.contains(&"..") {
-        return refuse("leads upwards with \"..\"");
-    }
-    Ok(parts.join("/"))
 }
 
 fn default_name(directory: &str) -> String {

@@ -6,7 +6,7 @@ use ts_rs::TS;
 
 use crate::ids::{AskId, ChatSessionId, MachineId, TurnId, WorkerId};
 use crate::state::{ChatState, TurnState, WorkerState};
-use crate::wire::{AskAnswer, AskBody, FullMessage};
+use crate::wire::{AskAnswer, AskBody, FullMessage, InboxCommand};
 
 /// Watch `machine.inbox`: all that a machine should know now. It is the whole of it: a machine that has
 /// this and its own directory needs nothing else to go on.
@@ -22,6 +22,9 @@ pub struct Inbox {
     pub workers: Vec<InboxWorker>,
     /// The chat sessions that are not closed.
     pub chats: Vec<InboxChat>,
+    /// The commands that have not ended.
+    #[serde(default)]
+    pub commands: Vec<InboxCommand>,
 }
 
 /// A worker as its machine sees it.

@@ -3,12 +3,14 @@
 
 pub mod chat;
 pub mod chunk;
+pub mod command;
 pub mod inbox;
 pub mod machine;
 pub mod worker;
 
 pub use chat::*;
 pub use chunk::*;
+pub use command::*;
 pub use inbox::*;
 pub use machine::*;
 pub use worker::*;

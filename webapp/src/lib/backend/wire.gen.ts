@@ -1,6 +1,36 @@
 // Made from crates/protocol by `UPDATE_WIRE=1 cargo test -p protocol --test typescript`.
 
 /**
+ * A page of a machine's activity.
+ */
+export type Activity = {
+/**
+ * Commands, latest first.
+ */
+commands: Array<CommandSummary>,
+/**
+ * There are earlier ones.
+ */
+hasEarlier: boolean, };
+
+/**
+ * Call or watch `machine.activity`: what was asked of a machine, latest first.
+ */
+export type ActivityArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * Whether commands that only read are among them.
+ */
+reads: boolean,
+/**
+ * Only commands before this one, for the next page.
+ */
+before?: CommandId | null, };
+
+/**
  * Call `worker.chat.answerAsk`.
  */
 export type AnswerAskArgs = {
@@ -255,6 +285,126 @@ outcome: TurnState,
 hash: string, } | { "op": "unknown" });
 
 /**
+ * Names one command.
+ */
+export type CommandArgs = {
+/**
+ * The command.
+ */
+commandId: CommandId, };
+
+/**
+ * Why a command failed: what happened, why, and what to do next.
+ */
+export type CommandError = {
+/**
+ * What kind of failure.
+ */
+code: CommandErrorCode,
+/**
+ * For a person to read.
+ */
+message: string, };
+
+/**
+ * What kind of failure it is; programs decide by this, people read the message.
+ */
+export type CommandErrorCode = "not_found" | "already_exists" | "wrong_kind" | "outside_root" | "invalid" | "permission_denied" | "no_space" | "too_large" | "authentication_needed" | "host_unknown" | "unreachable" | "timed_out" | "interrupted" | "other" | "unknown";
+
+/**
+ * A command: something a person asks of a machine.
+ */
+export type CommandId = string;
+
+/**
+ * What a command that succeeded has to tell.
+ */
+export type CommandResult = { "kind": "done" } | { "kind": "listing" } & Listing | { "kind": "repositories",
+/**
+ * In the order in which they were asked for; others are left out.
+ */
+repositories: Array<Repository>, } | { "kind": "file" } & FileText | { "kind": "cloned",
+/**
+ * The branch that is checked out; none in an empty repository or at a tag.
+ */
+branch?: string | null, } | { "kind": "unknown" };
+
+/**
+ * A directory operation or another request to a machine.
+ */
+export type CommandState = "queued" | "leased" | "running" | "succeeded" | "failed" | "cancelled" | "expired" | "unknown";
+
+/**
+ * A command as a person sees it.
+ */
+export type CommandSummary = {
+/**
+ * Its id.
+ */
+id: CommandId,
+/**
+ * Its machine.
+ */
+machineId: MachineId,
+/**
+ * Who asked for it.
+ */
+requestedBy: PersonId,
+/**
+ * What was asked.
+ */
+operation: Operation,
+/**
+ * Its state.
+ */
+state: CommandState,
+/**
+ * How often it was begun.
+ */
+attempt: number,
+/**
+ * A person wants it to stop.
+ */
+cancelRequested: boolean,
+/**
+ * How far it is, while it runs.
+ */
+progress?: Progress | null,
+/**
+ * Why it failed, if it did.
+ */
+error?: CommandError | null,
+/**
+ * When it was asked for.
+ */
+createdAt: Timestamp,
+/**
+ * When the machine began with it.
+ */
+startedAt?: Timestamp | null,
+/**
+ * When it ended.
+ */
+endedAt?: Timestamp | null,
+/**
+ * When it is given up if no machine has begun with it.
+ */
+expiresAt: Timestamp, };
+
+/**
+ * Watch `machine.command.view`: one command, with its result for as long as that is kept.
+ */
+export type CommandView = {
+/**
+ * The command.
+ */
+command: CommandSummary,
+/**
+ * What it has to tell; dropped ten minutes after it ended.
+ */
+result?: CommandResult | null, };
+
+/**
  * Call `machine.connect`: begins a connection that fences all earlier ones.
  */
 export type ConnectArgs = {
@@ -328,6 +478,65 @@ name: string, };
 export type DeltaKind = "text" | "reasoning" | "tool_output" | "unknown";
 
 /**
+ * Watch `machine.directory`: a directory as it was last listed.
+ */
+export type DirectoryArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * The directory.
+ */
+directory: string,
+/**
+ * Whether names that begin with a dot are listed.
+ */
+hidden: boolean, };
+
+/**
+ * One entry of a directory.
+ */
+export type DirectoryEntry = {
+/**
+ * Its name, escaped where needed.
+ */
+name: string,
+/**
+ * What it is.
+ */
+kind: EntryKind,
+/**
+ * A file's size in bytes.
+ */
+size?: number | null,
+/**
+ * When it was last changed.
+ */
+modifiedAt?: Timestamp | null,
+/**
+ * The git repository that a directory is, if it is one.
+ */
+git?: GitHead | null, };
+
+/**
+ * A directory as it was last listed, and how its next listing stands.
+ */
+export type DirectoryView = {
+/**
+ * The first page, if it was ever listed.
+ */
+listing?: Listing | null,
+/**
+ * When that page was true.
+ */
+asOf?: Timestamp | null,
+/**
+ * The latest command to list it: waiting, running, or failed.
+ */
+command?: CommandSummary | null, };
+
+/**
  * Call `machine.disconnect`: the machine says goodbye.
  */
 export type DisconnectArgs = Record<symbol, never>;
@@ -338,9 +547,56 @@ export type DisconnectArgs = Record<symbol, never>;
 export type Done = Record<symbol, never>;
 
 /**
+ * What an entry of a directory is.
+ */
+export type EntryKind = "directory" | "file" | "link" | "other" | "unknown";
+
+/**
  * What kind of refusal it is; callers decide by this, people read the message.
  */
 export type ErrorCode = "invalid" | "too_large" | "limit_reached" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "stale_epoch" | "revoked" | "expired" | "upgrade_required" | "rate_limited" | "unavailable" | "internal" | "unknown";
+
+/**
+ * The beginning of a text file.
+ */
+export type FileText = {
+/**
+ * The text; empty for a binary file. Bytes that are not UTF-8 are replaced.
+ */
+text: string,
+/**
+ * The whole file's size in bytes.
+ */
+size: number,
+/**
+ * The file goes on.
+ */
+truncated: boolean,
+/**
+ * It is no text.
+ */
+isBinary: boolean, };
+
+/**
+ * Call `machine.command.finish`: how a command ended.
+ */
+export type FinishCommandArgs = {
+/**
+ * The command.
+ */
+commandId: CommandId,
+/**
+ * `succeeded`, `failed` or `cancelled`.
+ */
+outcome: CommandState,
+/**
+ * What it has to tell, if it succeeded.
+ */
+result?: CommandResult | null,
+/**
+ * Why it failed, if it did.
+ */
+error?: CommandError | null, };
 
 /**
  * The complete answer of a turn.
@@ -362,6 +618,15 @@ usage?: Usage | null,
  * The model that answered, as `provider/model`.
  */
 model?: string | null, };
+
+/**
+ * What a repository has checked out, as its `HEAD` file says.
+ */
+export type GitHead = {
+/**
+ * The branch; none while a commit is checked out by itself.
+ */
+branch?: string | null, };
 
 /**
  * Call `machine.heartbeat`: a sign of life.
@@ -392,7 +657,11 @@ workers: Array<InboxWorker>,
 /**
  * The chat sessions that are not closed.
  */
-chats: Array<InboxChat>, };
+chats: Array<InboxChat>,
+/**
+ * The commands that have not ended.
+ */
+commands: Array<InboxCommand>, };
 
 /**
  * An answered ask.
@@ -457,6 +726,23 @@ turn?: InboxTurn | null,
 answers: Array<InboxAnswer>, };
 
 /**
+ * A command as its machine sees it in the inbox.
+ */
+export type InboxCommand = {
+/**
+ * The command.
+ */
+id: CommandId,
+/**
+ * A person wants it to stop.
+ */
+cancelRequested: boolean,
+/**
+ * It may take minutes.
+ */
+isLong: boolean, };
+
+/**
  * The turn that is under way or next.
  */
 export type InboxTurn = {
@@ -489,6 +775,23 @@ directory: string,
  * Its state.
  */
 state: WorkerState, };
+
+/**
+ * A page of a directory.
+ */
+export type Listing = {
+/**
+ * The entries of this page.
+ */
+entries: Array<DirectoryEntry>,
+/**
+ * How many entries all pages have together.
+ */
+total: number,
+/**
+ * Where the next page begins, if there is one.
+ */
+next?: string | null, };
 
 /**
  * Names one machine.
@@ -662,6 +965,71 @@ export type OpenAskReply = {
 askId: AskId, };
 
 /**
+ * What a machine is asked to do below its root.
+ */
+export type Operation = { "kind": "list",
+/**
+ * The directory.
+ */
+directory: string,
+/**
+ * Whether names that begin with a dot are listed.
+ */
+hidden: boolean,
+/**
+ * Only names that contain this text, whatever its case.
+ */
+filter?: string | null,
+/**
+ * Where the page begins: the `next` of the page before.
+ */
+after?: string | null, } | { "kind": "inspect_repositories",
+/**
+ * The directories.
+ */
+directories: Array<string>, } | { "kind": "read_file",
+/**
+ * The file.
+ */
+path: string, } | { "kind": "make_directory",
+/**
+ * The directory.
+ */
+path: string, } | { "kind": "rename",
+/**
+ * What it is called now.
+ */
+from: string,
+/**
+ * What it shall be called.
+ */
+to: string, } | { "kind": "trash",
+/**
+ * What.
+ */
+path: string, } | { "kind": "restore",
+/**
+ * The command that trashed it.
+ */
+trashed: CommandId,
+/**
+ * Where it was; filled in by the backend.
+ */
+path: string, } | { "kind": "clone",
+/**
+ * Where from.
+ */
+url: string,
+/**
+ * The branch or tag, if not the repository's own choice.
+ */
+branch?: string | null,
+/**
+ * The directory that it makes.
+ */
+path: string, } | { "kind": "unknown" };
+
+/**
  * A piece of an answer.
  */
 export type Part = {
@@ -681,6 +1049,11 @@ text: string, } | { "kind": "tool" } & ToolCall | { "kind": "notice",
  * The text.
  */
 text: string, } | { "kind": "unknown" });
+
+/**
+ * A person who owns rows.
+ */
+export type PersonId = string;
 
 /**
  * Whether a machine is there, as far as the backend honestly knows.
@@ -706,6 +1079,35 @@ since: Timestamp, } | { "state": "offline",
  * When it left.
  */
 since: Timestamp, };
+
+/**
+ * How far a running command is.
+ */
+export type Progress = {
+/**
+ * What it does now, for a person: "Receiving objects".
+ */
+phase: string,
+/**
+ * How much of the phase is done, from 0 to 100.
+ */
+percent?: number | null,
+/**
+ * How many objects are done.
+ */
+objectsDone?: number | null,
+/**
+ * Of how many.
+ */
+objectsTotal?: number | null,
+/**
+ * Bytes received so far.
+ */
+bytes?: number | null,
+/**
+ * Bytes received each second.
+ */
+bytesPerSecond?: number | null, };
 
 /**
  * A question to a person.
@@ -832,6 +1234,23 @@ workerId: WorkerId,
 name: string, };
 
 /**
+ * Call `machine.command.report`: how far a command is.
+ */
+export type ReportCommandArgs = {
+/**
+ * The command.
+ */
+commandId: CommandId,
+/**
+ * How far it is.
+ */
+progress: Progress,
+/**
+ * From one, grows with each report of the connection: one that comes late or again changes nothing.
+ */
+seq: number, };
+
+/**
  * Call `worker.chat.reportSession`: the machine says how the process is.
  */
 export type ReportSessionArgs = {
@@ -876,6 +1295,36 @@ reason?: string | null,
  * From one, grows with each report of the connection: one that comes late or again changes nothing.
  */
 seq: number, };
+
+/**
+ * What git says of a repository.
+ */
+export type Repository = {
+/**
+ * Its directory.
+ */
+directory: string,
+/**
+ * The branch; none while a commit is checked out by itself.
+ */
+branch?: string | null,
+/**
+ * How many files are changed or not known to git; none if that could not be found out in time.
+ */
+changedFiles?: number | null, };
+
+/**
+ * Call `machine.command.request`.
+ */
+export type RequestCommandArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * What to do.
+ */
+operation: Operation, };
 
 /**
  * Call `worker.chat.sendMessage`.
@@ -932,6 +1381,31 @@ export type StartSessionReply = {
  * Its id.
  */
 chatSessionId: ChatSessionId, };
+
+/**
+ * A command as given to the machine that took it.
+ */
+export type TakenCommand = {
+/**
+ * The command.
+ */
+commandId: CommandId,
+/**
+ * Its state now.
+ */
+state: CommandState,
+/**
+ * How often it has been begun, this time included.
+ */
+attempt: number,
+/**
+ * It is only to be stopped, and what is left of earlier attempts to be removed.
+ */
+cancelRequested: boolean,
+/**
+ * What to do.
+ */
+operation: Operation, };
 
 /**
  * A turn as given to the machine that took it.
@@ -1235,6 +1709,22 @@ export interface Functions {
   "machine.disconnect": { args: DisconnectArgs; reply: Done };
   /** All that the machine should know now. */
   "machine.inbox": { args: NoArgs; reply: Inbox };
+  /** A directory as it was last listed. */
+  "machine.directory": { args: DirectoryArgs; reply: DirectoryView };
+  /** What was asked of a machine, latest first. */
+  "machine.activity": { args: ActivityArgs; reply: Activity };
+  /** Asks a machine to do something below its root; it waits while the machine is away. */
+  "machine.command.request": { args: RequestCommandArgs; reply: CommandView };
+  /** Stops a command: a waiting one at once, a running one as soon as the machine hears of it. */
+  "machine.command.cancel": { args: CommandArgs; reply: CommandView };
+  /** One command and its result. */
+  "machine.command.view": { args: CommandArgs; reply: CommandView };
+  /** The machine takes a command and learns what to do. */
+  "machine.command.take": { args: CommandArgs; reply: TakenCommand };
+  /** The machine says how far a command is. */
+  "machine.command.report": { args: ReportCommandArgs; reply: Done };
+  /** How a command ended. */
+  "machine.command.finish": { args: FinishCommandArgs; reply: Done };
   /** Adds a worker for a directory, or gives the one it has. */
   "worker.register": { args: RegisterWorkerArgs; reply: WorkerSummary };
   /** Gives a worker another name. */
@@ -1285,6 +1775,14 @@ export const FUNCTIONS = {
   "machine.heartbeat": { access: "machine", kind: "mutation" },
   "machine.disconnect": { access: "machine", kind: "mutation" },
   "machine.inbox": { access: "machine", kind: "query" },
+  "machine.directory": { access: "person", kind: "query" },
+  "machine.activity": { access: "person", kind: "query" },
+  "machine.command.request": { access: "person", kind: "mutation" },
+  "machine.command.cancel": { access: "person", kind: "mutation" },
+  "machine.command.view": { access: "person", kind: "query" },
+  "machine.command.take": { access: "machine", kind: "mutation" },
+  "machine.command.report": { access: "machine", kind: "mutation" },
+  "machine.command.finish": { access: "machine", kind: "mutation" },
   "worker.register": { access: "person", kind: "mutation" },
   "worker.rename": { access: "person", kind: "mutation" },
   "worker.remove": { access: "person", kind: "mutation" },
@@ -1311,5 +1809,7 @@ export const LIMITS = {
   messageMaxBytes: 262144,
   queueMaxTurns: 1000,
   transcriptPageTurns: 50,
+  inspectedMax: 50,
+  urlMaxBytes: 2048,
   sseLineMaxBytes: 1048576,
 } as const;
