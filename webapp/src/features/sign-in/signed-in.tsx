@@ -1,6 +1,6 @@
 "use client";
 
-import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
+import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 
 import { Splash } from "@/features/shell/splash";
 import { asBackendError, type Backend, type Me } from "@/lib/backend/backend";
@@ -48,6 +48,14 @@ export function SignedIn({ route, children }: { route: Route; children: ReactNod
     };
   }, [backend]);
 
+  const wasSignedOut = useRef(false);
+  useEffect(() => {
+    const out = connection.kind === "signed_out";
+    // Somebody has signed in again in another tab, perhaps somebody else.
+    if (wasSignedOut.current && !out) void check();
+    wasSignedOut.current = out;
+  }, [connection.kind, check]);
+
   const signedIn = state.kind === "signed_in" && connection.kind !== "signed_out";
   useEffect(() => {
     if (signedIn && route.page === "sign-in") navigate({ page: "home" }, { replace: true });
@@ -68,7 +76,12 @@ export function SignedIn({ route, children }: { route: Route; children: ReactNod
       />
     );
   }
-  return <IdentityContext value={identity}>{children}</IdentityContext>;
+  // Nothing that one person had on screen is left to another.
+  return (
+    <IdentityContext key={identity.me.person.id} value={identity}>
+      {children}
+    </IdentityContext>
+  );
 }
 
 async function whoIsThere(backend: Backend): Promise<State> {

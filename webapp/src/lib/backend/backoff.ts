@@ -7,8 +7,16 @@ export function backoffMs(attempt: number, random: () => number = Math.random): 
   return Math.round(ceiling / 2 + (random() * ceiling) / 2);
 }
 
+const wakers = new Set<() => void>();
+
+/** Wakes all that wait, for a person who came back to another tab. */
+export function wakeAll(): void {
+  for (const wake of [...wakers]) wake();
+}
+
 /** Runs `wake` when the network or the person comes back: the moments at which waiting longer makes no sense. */
 export function onWake(wake: () => void): () => void {
+  wakers.add(wake);
   const visible = () => {
     if (document.visibilityState === "visible") wake();
   };
@@ -16,6 +24,7 @@ export function onWake(wake: () => void): () => void {
   window.addEventListener("pageshow", wake);
   document.addEventListener("visibilitychange", visible);
   return () => {
+    wakers.delete(wake);
     window.removeEventListener("online", wake);
     window.removeEventListener("pageshow", wake);
     document.removeEventListener("visibilitychange", visible);

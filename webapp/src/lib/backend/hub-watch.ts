@@ -18,12 +18,12 @@ interface Watch {
   args: unknown;
   subscribers: Set<Subscriber>;
   /** The latest value, for whoever comes later. */
-  latest: { value: unknown } | null;
+  latest: { value: unknown; text: string } | null;
   state: WatchState;
 }
 
 /**
- * All watches of a tab over one connection: browsers allow six per host over HTTP/1.1, in all tabs together.
+ * All watches over one connection: browsers allow six per host over HTTP/1.1, in all tabs together.
  * When the set of watches changes the connection is opened anew, which costs one request and no value, since
  * a watch is level-triggered.
  */
@@ -127,7 +127,9 @@ export class HubWatches {
     const watch = [...this.#watches.values()].find(({ id }) => id === message.id);
     if (!watch) return;
     if (event === "value") {
-      watch.latest = { value: message.value };
+      // A connection that was opened anew tells everything once more; what is known disturbs nobody.
+      if (watch.latest?.text === data && watch.state.kind === "live") return;
+      watch.latest = { value: message.value, text: data };
       this.#setState(watch, { kind: "live" });
       for (const subscriber of [...watch.subscribers]) subscriber.onValue(message.value as never);
     } else if (event === "error" && message.error) {

@@ -22,6 +22,11 @@ class Exchange {
   json(body: unknown, status = 200): void {
     this.#answer(new Response(JSON.stringify(body), { status }));
   }
+  /** What a stream has beyond an offset. */
+  page(chunks: unknown[], nextOffset: string, closed = false): void {
+    const headers = { "Stream-Next-Offset": nextOffset, ...(closed ? { "Stream-Closed": "true" } : {}) };
+    this.#answer(new Response(JSON.stringify(chunks), { headers }));
+  }
   open(): this {
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
@@ -325,5 +330,40 @@ describe("chunk streams", () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(exchanges).toHaveLength(1);
     expect(states.at(-1)).toBe("refused");
+  });
+
+  it("beyond those that have a connection take turns over one, and get one when it is free", async () => {
+    const got: number[][] = [[], [], [], []];
+    const states: string[] = [];
+    const reads = got.map((seqs, index) =>
+      backend.readStream(`/v1/streams/turn/trn_${index}`, "-1", {
+        onChunks: (chunks) => seqs.push(...chunks.map((each) => each.seq)),
+        onState: ({ kind }) => index === 3 && states.push(kind),
+      }),
+    );
+    await settle();
+    expect(exchanges.map(({ url }) => url.pathname.slice(-1) + url.search)).toEqual([
+      "0?offset=-1&live=sse",
+      "1?offset=-1&live=sse",
+      "2?offset=-1",
+    ]);
+    exchange(2).page([chunk(0)], "0_1");
+    await vi.advanceTimersByTimeAsync(300);
+    expect(exchange(3).url.search).toBe("?offset=0_1");
+    exchange(3).page([chunk(1)], "0_2");
+    await settle();
+    expect(exchange(4).url.pathname).toBe("/v1/streams/turn/trn_3");
+    exchange(4).fail();
+    await vi.advanceTimersByTimeAsync(2_000);
+    exchange(5).page([], "0_2");
+    await settle();
+    exchange(6).page([chunk(0)], "0_1", true);
+    await settle();
+    expect(got).toEqual([[], [], [0, 1], [0]]);
+    expect(states.at(-1)).toBe("closed");
+    reads[0]?.();
+    await vi.advanceTimersByTimeAsync(300);
+    expect(exchanges).toHaveLength(8);
+    expect(exchange(7).url.search).toBe("?offset=0_2&live=sse");
   });
 });

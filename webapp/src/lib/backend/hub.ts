@@ -1,6 +1,6 @@
 import { BackendError, type Args, type Auth, type Backend, type CallName, type Me, type Reply } from "./backend";
 import { backoffMs } from "./backoff";
-import { readHubStream } from "./hub-stream";
+import { HubStreams } from "./hub-streams";
 import { HubWatches } from "./hub-watch";
 import { newIdempotencyKey } from "./idempotency";
 import { refusal } from "./sse";
@@ -13,6 +13,7 @@ const CALL_TRIES = 4;
 /** The backend that serves this very page: HTTP and server-sent events below `/v1`. */
 export function hubBackend(): Backend {
   const watches = new HubWatches();
+  const streams = new HubStreams();
   return {
     connection: watches.connection,
     auth: hubAuth(watches),
@@ -25,7 +26,7 @@ export function hubBackend(): Backend {
       }
     },
     watch: (name, args, onValue, onState) => watches.watch(name, args, onValue, onState),
-    readStream: readHubStream,
+    readStream: (path, fromOffset, handlers) => streams.read(path, fromOffset, handlers),
   };
 }
 

@@ -6,7 +6,7 @@ import { readSse, type SseEvent } from "./sse";
 const SUSPECT_AFTER_MS = 20_000;
 
 /** Refusals that trying again would not change; all others pass. */
-const FINAL = new Set<BackendError["code"]>([
+export const FINAL: ReadonlySet<BackendError["code"]> = new Set<BackendError["code"]>([
   "invalid",
   "too_large",
   "unauthenticated",
