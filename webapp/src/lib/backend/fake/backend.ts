@@ -10,6 +10,7 @@ import {
 } from "../backend";
 import { Cell } from "../observable";
 import type { ErrorCode } from "../wire.gen";
+import { FakeDirectories } from "./directories";
 import { FakeAgent } from "./script";
 import { seed } from "./seed";
 import { FakeWorld } from "./world";
@@ -19,6 +20,7 @@ const TRANSCRIPT_PAGE = 50;
 
 export interface Fake extends Backend {
   readonly world: FakeWorld;
+  readonly directories: FakeDirectories;
   readonly connection: Cell<ConnectionState>;
 }
 
@@ -32,11 +34,12 @@ export function fakeBackend({
   if (seeded) seed(world);
   const agent = new FakeAgent(world, pace);
   const connection = new Cell<ConnectionState>({ kind: "live" });
-  const functions = functionsOf(world, agent);
+  const directories = new FakeDirectories(world, pace);
+  const functions: FakeFunctions = { ...functionsOf(world, agent), ...directories.functions };
   const done = new Map<string, unknown>();
-  let me: Me | null = signedIn ? { person: { id: world.id("per"), name: "owner" }, hasPassword: false } : null;
+  let me: Me | null = signedIn ? { person: { id: world.owner, name: "owner" }, hasPassword: false } : null;
   const signIn = () => {
-    me ??= { person: { id: world.id("per"), name: "owner" }, hasPassword: true };
+    me ??= { person: { id: world.owner, name: "owner" }, hasPassword: true };
     connection.set({ kind: "live" });
     return Promise.resolve();
   };
@@ -58,6 +61,7 @@ export function fakeBackend({
 
   return {
     world,
+    directories,
     connection,
     auth: {
       me: () => Promise.resolve(me),
@@ -112,7 +116,7 @@ export function fakeBackend({
 
 type FakeFunctions = { [Name in CallName]: (args: Args<Name>) => Reply<Name> };
 
-function functionsOf(world: FakeWorld, agent: FakeAgent): FakeFunctions {
+function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, keyof FakeDirectories["functions"]> {
   const machine = (id: string) =>
     world.machines.find((other) => other.id === id) ?? refuse("not_found", "This machine does not exist.");
   const worker = (id: string) =>

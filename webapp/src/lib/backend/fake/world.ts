@@ -36,6 +36,7 @@ export class FakeWorld {
   machines: MachineSummary[] = [];
   workers: WorkerSummary[] = [];
   chats: FakeChat[] = [];
+  readonly owner = "per_00000000000000000000000000";
   readonly #changed = new Set<() => void>();
   readonly #streams = new Map<string, Set<() => void>>();
   #count = 0;
