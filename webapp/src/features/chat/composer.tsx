@@ -71,6 +71,7 @@ export function Composer({
           tooLong && "border-destructive",
         )}
       >
+        {/* With kerning, one unbroken word of 256 KiB takes ten seconds to lay out, at each key anew. */}
         <textarea
           ref={area}
           rows={1}
@@ -86,7 +87,7 @@ export function Composer({
           }
           aria-label="Message"
           aria-invalid={tooLong}
-          className="field-sizing-content max-h-[40dvh] min-h-10 w-full resize-none bg-transparent px-3.5 pt-2.5 pb-1 text-base leading-6 outline-none placeholder:text-muted-foreground/80 md:text-sm scroll-thin"
+          className="no-kerning field-sizing-content max-h-[40dvh] min-h-10 w-full resize-none bg-transparent px-3.5 pt-2.5 pb-1 text-base leading-6 outline-none placeholder:text-muted-foreground/80 md:text-sm scroll-thin"
           data-testid="composer-input"
         />
         <div className="flex items-center gap-2 px-2 pb-2">
