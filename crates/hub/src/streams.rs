@@ -55,6 +55,8 @@ struct Inner {
     clock: Clock,
     live: Arc<Live>,
     log: LogLevel,
+    /// Held while the log is settled.
+    settling: tokio::sync::Mutex<()>,
     /// Wakes the sweeper: there is something to settle or to remove.
     chores: Arc<tokio::sync::Notify>,
 }
@@ -94,6 +96,7 @@ impl Streams {
             clock,
             live,
             log: LogLevel::unknown(),
+            settling: tokio::sync::Mutex::default(),
             chores: Arc::default(),
         });
         sweep::spawn(&inner);

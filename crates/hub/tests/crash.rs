@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use hub::{
     store::Store,
-    streams::{Append, Create, Payload, Producer, StreamLimits, Streams},
+    streams::{Append, Create, Payload, Producer, ReadFrom, StreamLimits, Streams},
 };
 
 const ROUNDS: u64 = 20;
@@ -37,11 +37,19 @@ async fn what_was_acked_survives_kill_9() {
             acked.entry(producer).or_default().insert(round, seq);
         }
         let store = Store::open(&database).expect("opens after the kill");
+        let streams = Streams::start(store, StreamLimits::default());
         for (producer, rounds) in &acked {
-            let written = store.read(written(*producer)).await.expect("reads");
-            check(*producer, rounds, &written, round);
+            check(
+                *producer,
+                rounds,
+                &written(&streams, *producer).await,
+                round,
+            );
+            if let Some(seq) = rounds.get(&round) {
+                repeat(&streams, *producer, round, *seq).await;
+            }
         }
-        store.close().await;
+        streams.store().close().await;
     }
     assert_eq!(
         acked.len() as u64,
@@ -81,16 +89,43 @@ fn check(producer: u64, acked: &BTreeMap<u64, u64>, written: &str, last_round: u
     }
 }
 
-fn written(producer: u64) -> impl FnOnce(&rusqlite::Connection) -> String {
-    move |connection| {
-        let mut statement = connection
-            .prepare("SELECT data FROM (SELECT stream, start, data FROM stream_chunk UNION ALL SELECT stream, start, data FROM stream_log) JOIN stream ON stream.id = stream WHERE path = ?1 ORDER BY start")
-            .expect("prepares");
-        let chunks = statement
-            .query_map([producer.to_string()], |row| row.get::<_, Vec<u8>>(0))
-            .expect("runs");
-        let bytes: Vec<u8> = chunks.flat_map(|chunk| chunk.expect("reads")).collect();
-        String::from_utf8(bytes).expect("text")
+/// The producer's whole stream, as any reader gets it.
+async fn written(streams: &Streams, producer: u64) -> String {
+    let (mut bytes, mut from) = (Vec::new(), ReadFrom::Start);
+    loop {
+        let page = streams.read_durably(producer.to_string(), from);
+        let page = page.await.expect("reads");
+        bytes.extend_from_slice(&page.body());
+        if page.is_up_to_date() {
+            return String::from_utf8(bytes).expect("text");
+        }
+        from = ReadFrom::At(page.next);
+    }
+}
+
+/// The number of an append survives with its bytes: an ack that was lost on the way is given again.
+async fn repeat(streams: &Streams, producer: u64, round: u64, seq: u64) {
+    let repeated = streams.append_durably(
+        producer.to_string(),
+        append(streams, producer, round, seq),
+        None,
+    );
+    assert!(
+        repeated.await.expect("is known").duplicate,
+        "producer {producer} forgot append {seq} of round {round}"
+    );
+}
+
+fn append(streams: &Streams, producer: u64, round: u64, seq: u64) -> Append {
+    let line = Bytes::from(format!("{round} {seq}\n"));
+    Append {
+        payload: Some(Payload::new(CONTENT_TYPE, line, streams.limits()).expect("valid")),
+        producer: Some(Producer {
+            id: producer.to_string(),
+            epoch: round,
+            seq,
+        }),
+        ..Append::default()
     }
 }
 
@@ -187,18 +222,8 @@ async fn append_for_ever(
         .await
         .expect("creates");
     for seq in 0.. {
-        let line = Bytes::from(format!("{round} {seq}\n"));
-        let append = Append {
-            payload: Some(Payload::new(CONTENT_TYPE, line, streams.limits()).expect("valid")),
-            producer: Some(Producer {
-                id: path.clone(),
-                epoch: round,
-                seq,
-            }),
-            ..Append::default()
-        };
         streams
-            .append_durably(path.clone(), append, None)
+            .append_durably(path.clone(), append(&streams, producer, round, seq), None)
             .await
             .expect("appends");
         let mut output = output.lock().expect("not poisoned");

@@ -6,7 +6,7 @@
 //! there and goes through the log, which is kept short, for the rest.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -24,6 +24,9 @@ use crate::store::Transaction;
 /// The log is settled when it has as many rows, or as many bytes.
 const LOG_ROWS: usize = 1_024;
 const LOG_BYTES: usize = 1 << 20;
+
+/// Jobs in which a log is settled; one that has grown far beyond its limits is settled in a single one.
+const SLICES: usize = 8;
 
 /// Appends are settled together up to this size.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -60,10 +63,11 @@ impl LogLevel {
             || self.bytes.load(Ordering::Relaxed) >= LOG_BYTES
     }
 
-    /// Counts a committed settling. Hooks run in the order of their jobs, so later appends count anew.
-    pub(super) fn settled(&self) {
-        self.rows.store(0, Ordering::Relaxed);
-        self.bytes.store(0, Ordering::Relaxed);
+    /// Takes over what a committed settling has counted. Hooks run in the order of their jobs, so earlier
+    /// appends are in these numbers and later ones count anew.
+    pub(super) fn settled(&self, rows: usize, bytes: usize) {
+        self.rows.store(rows, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -115,65 +119,202 @@ fn state(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Option<Produ
     })
 }
 
-/// What settling has gathered of one stream.
+/// Looks up what the log holds; works on a reader's connection.
+pub(super) fn gather(connection: &Connection) -> rusqlite::Result<Settling> {
+    let mut settling = Settling::default();
+    let mut log = connection.prepare_cached(
+        "SELECT id, stream, start, data, producer_epoch, producer_seq FROM stream_log ORDER BY id",
+    )?;
+    let mut settled = connection.prepare_cached("SELECT settled FROM stream WHERE id = ?1")?;
+    let mut rows = log.query([])?;
+    while let Some(row) = rows.next()? {
+        let (stream, start) = (row.get(1)?, row.get(2)?);
+        let data = row.get_ref(3)?.as_blob()?;
+        settling.seen = row.get(0)?;
+        settling.bytes += data.len();
+        let gathered = match settling.streams.entry(stream) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let settled: Option<u64> =
+                    settled.query_row([stream], |row| row.get(0)).optional()?;
+                entry.insert(settled.map(Gathered::at))
+            }
+        };
+        if let Some(gathered) = gathered {
+            gathered.add(start, data, state(row, 4)?);
+        }
+    }
+    settling.cut = settling.seen;
+    settling.streams.retain(|_, gathered| gathered.is_some());
+    settling.slice = settling
+        .streams
+        .len()
+        .div_ceil(if settling.bytes > 2 * LOG_BYTES {
+            1
+        } else {
+            SLICES
+        });
+    Ok(settling)
+}
+
+/// On its way from the log to where reads are cheap. Small appends that follow one another become one chunk.
+///
+/// It goes in slices, one job each, with other writes between them, so that nobody waits for all of it. A
+/// stream's slice writes its chunks and makes its row newer than what was gathered; the rows of the log go
+/// with the last slice. Left midway, the log keeps rows that are settled, which everybody skips.
+#[derive(Debug, Default)]
+pub(super) struct Settling {
+    /// The last row of the log that was gathered. No row is added before it: see [`remove`].
+    cut: i64,
+    /// The last row looked at, and the newest row of each stream between the two.
+    seen: i64,
+    newer: HashMap<i64, (u64, Option<ProducerState>)>,
+    /// By stream; none for one that is gone.
+    streams: BTreeMap<i64, Option<Gathered>>,
+    bytes: usize,
+    /// Streams that one job takes.
+    slice: usize,
+}
+
+/// Of one stream: where its gathered bytes begin, and the chunks that they make.
+#[derive(Debug)]
 struct Gathered {
     start: u64,
-    data: Vec<u8>,
+    end: u64,
+    chunks: Vec<(u64, Vec<u8>)>,
+    /// As of the last row.
     producer: Option<ProducerState>,
 }
 
-/// Moves the log to where reads are cheap. Small appends that follow one another become one chunk.
-pub(super) fn settle(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let mut gathered: BTreeMap<i64, Gathered> = BTreeMap::new();
-    let mut log = transaction.prepare_cached(
-        "SELECT stream, start, data, producer_epoch, producer_seq FROM stream_log ORDER BY id",
-    )?;
-    let mut rows = log.query([])?;
-    while let Some(row) = rows.next()? {
-        let (stream, start) = (row.get(0)?, row.get(1)?);
-        let data = row.get_ref(2)?.as_blob()?;
-        let chunk = gathered.entry(stream).or_insert_with(|| Gathered {
-            start,
-            data: Vec::new(),
+impl Gathered {
+    fn at(settled: u64) -> Self {
+        Self {
+            start: settled,
+            end: settled,
+            chunks: Vec::new(),
             producer: None,
-        });
-        if chunk.data.len() + data.len() > CHUNK_BYTES {
-            put_chunk(transaction, stream, chunk)?;
-            chunk.start = start;
-            chunk.data.clear();
         }
-        chunk.data.extend_from_slice(data);
-        chunk.producer = state(row, 3)?;
     }
-    for (stream, chunk) in &gathered {
-        put_chunk(transaction, *stream, chunk)?;
+
+    fn add(&mut self, start: u64, data: &[u8], producer: Option<ProducerState>) {
+        if start < self.start {
+            // Settled before, by a settling that was left midway.
+            return;
+        }
+        self.producer = producer;
+        if data.is_empty() {
+            return;
+        }
+        self.end = end(start, data);
+        match self.chunks.last_mut() {
+            Some((_, chunk)) if chunk.len() + data.len() <= CHUNK_BYTES => {
+                chunk.extend_from_slice(data);
+            }
+            _ => self.chunks.push((start, data.to_vec())),
+        }
+    }
+}
+
+/// How the log is after a slice.
+pub(super) enum Settled {
+    Partly(Settling),
+    /// With the rows and bytes that came meanwhile.
+    Wholly {
+        rows: usize,
+        bytes: usize,
+    },
+}
+
+impl Settling {
+    /// Settles one slice.
+    pub(super) fn next(mut self, transaction: &Transaction<'_>) -> Result<Settled, StreamError> {
+        self.look_at_newer(transaction)?;
+        for _ in 0..self.slice {
+            if let Some((stream, Some(gathered))) = self.streams.pop_first() {
+                self.settle(transaction, stream, &gathered)?;
+            }
+        }
+        if !self.streams.is_empty() {
+            return Ok(Settled::Partly(self));
+        }
         transaction
+            .prepare_cached("DELETE FROM stream_log WHERE id <= ?1")?
+            .execute([self.cut])?;
+        let (rows, bytes) = transaction
+            .prepare_cached("SELECT count(*), coalesce(sum(length(data)), 0) FROM stream_log")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(Settled::Wholly { rows, bytes })
+    }
+
+    fn look_at_newer(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut log = connection.prepare_cached(
+            "SELECT id, stream, start + length(data), producer_epoch, producer_seq FROM stream_log \
+             WHERE id > ?1 ORDER BY id",
+        )?;
+        let mut rows = log.query([self.seen])?;
+        while let Some(row) = rows.next()? {
+            self.seen = row.get(0)?;
+            self.newer
+                .insert(row.get(1)?, (row.get(2)?, state(row, 3)?));
+        }
+        Ok(())
+    }
+
+    fn settle(
+        &self,
+        transaction: &Transaction<'_>,
+        stream: i64,
+        gathered: &Gathered,
+    ) -> Result<(), StreamError> {
+        let newest = (gathered.end, gathered.producer);
+        let (tail, producer) = *self.newer.get(&stream).unwrap_or(&newest);
+        let rows = transaction
             .prepare_cached(
-                "UPDATE stream SET settled = ?2, tail = ?2, producer_epoch = coalesce(?3, producer_epoch), \
-                 producer_seq = coalesce(?4, producer_seq) WHERE id = ?1",
+                "UPDATE stream SET settled = ?3, tail = ?4, producer_epoch = coalesce(?5, producer_epoch), \
+                 producer_seq = coalesce(?6, producer_seq) WHERE id = ?1 AND settled = ?2",
             )?
             .execute(params![
                 stream,
-                end(chunk.start, &chunk.data),
-                chunk.producer.map(|state| state.epoch),
-                chunk.producer.map(|state| state.last_seq)
+                gathered.start,
+                gathered.end,
+                tail,
+                producer.map(|state| state.epoch),
+                producer.map(|state| state.last_seq)
             ])?;
+        if rows == 0 {
+            return gone(transaction, stream);
+        }
+        for (start, chunk) in &gathered.chunks {
+            put_chunk(transaction, stream, *start, chunk)?;
+        }
+        Known::settled(transaction, stream, gathered.end);
+        Ok(())
     }
-    transaction
-        .prepare_cached("DELETE FROM stream_log")?
-        .execute([])?;
-    Known::settled(transaction);
-    Ok(())
 }
 
-fn put_chunk(connection: &Connection, stream: i64, chunk: &Gathered) -> rusqlite::Result<()> {
-    if chunk.data.is_empty() {
-        // Only a closing without bytes was logged.
-        return Ok(());
+/// Makes sure that a stream which can't be settled is gone: dropping its rows from the log would lose bytes.
+fn gone(connection: &Connection, stream: i64) -> Result<(), StreamError> {
+    let exists = connection
+        .prepare_cached("SELECT 1 FROM stream WHERE id = ?1")?
+        .exists([stream])?;
+    if exists {
+        Err(StreamError::Defect {
+            reason: format!("stream {stream} was settled by somebody else at the same time"),
+        })
+    } else {
+        Ok(())
     }
+}
+
+fn put_chunk(
+    connection: &Connection,
+    stream: i64,
+    start: u64,
+    data: &[u8],
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO stream_chunk (stream, start, data) VALUES (?1, ?2, ?3)")?
-        .execute(params![stream, chunk.start, chunk.data])
+        .execute(params![stream, start, data])
         .map(drop)
 }
 
@@ -182,10 +323,12 @@ fn end(start: u64, data: &[u8]) -> u64 {
 }
 
 /// Begins to remove a stream's bytes; what is settled is left to [`remove_some`], so that a large stream does
-/// not hold up others.
+/// not hold up others. The log's last row stays until it is settled, so that no id is given twice meanwhile.
 pub(super) fn remove(connection: &Connection, stream: i64) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("DELETE FROM stream_log WHERE stream = ?1")?
+        .prepare_cached(
+            "DELETE FROM stream_log WHERE stream = ?1 AND id < (SELECT max(id) FROM stream_log)",
+        )?
         .execute([stream])?;
     connection
         .prepare_cached("INSERT INTO stream_garbage (stream) VALUES (?1)")?

@@ -375,7 +375,8 @@ async fn receive(streams: &Streams, headers: &HeaderMap, body: Body) -> Result<B
             length += piece.len();
             if length <= limits.append_bytes {
                 if gathered.is_empty() && Some(piece.len()) == announced {
-                    return Ok(piece);
+                    // A copy: the piece holds the connection's whole buffer, which is wanted for the next request.
+                    return Ok(Bytes::copy_from_slice(&piece));
                 }
                 gathered.extend_from_slice(&piece);
             } else if length > limits.append_bytes.saturating_mul(DISCARD_FACTOR) {

@@ -2,7 +2,7 @@
 //!
 //! An append to one of them reads nothing. What keeps an entry right:
 //! - each change of a stream's row or of its newest log row is made to the entry by the same job, or drops it:
-//!   appends change it (and drop it when they fail), settling is told to all, removal drops it;
+//!   appends change it (and drop it when they fail), so does settling, removal drops it;
 //! - streams with a time to live have none, because their row changes with each read as well;
 //! - the store forgets all of them whenever anything is undone.
 
@@ -51,11 +51,11 @@ impl Known {
         })
     }
 
-    /// The whole log was settled.
-    pub(super) fn settled(transaction: &Transaction<'_>) {
+    /// The stream was settled up to `position`.
+    pub(super) fn settled(transaction: &Transaction<'_>, stream: i64, position: u64) {
         transaction.memory(|known: &mut Self| {
-            for row in known.by_path.values_mut() {
-                row.settled = row.tail;
+            if let Some(row) = known.by_path.values_mut().find(|row| row.id == stream) {
+                row.settled = position;
             }
         });
     }

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::Query,
-    http::{HeaderMap, Uri, header},
+    http::{HeaderMap, HeaderName, Uri, header},
 };
 use jiff::Timestamp;
 use protocol::producer::PRODUCER_NUMBER_MAX;
@@ -14,22 +14,27 @@ use super::{
 
 pub(super) mod name {
     //! The protocol's header names.
-    pub(crate) const CLOSED: &str = "stream-closed";
-    pub(crate) const CURSOR: &str = "stream-cursor";
-    pub(crate) const EXPIRES_AT: &str = "stream-expires-at";
-    pub(crate) const FORKED_FROM: &str = "stream-forked-from";
-    pub(crate) const FORK_OFFSET: &str = "stream-fork-offset";
-    pub(crate) const FORK_SUB_OFFSET: &str = "stream-fork-sub-offset";
-    pub(crate) const NEXT_OFFSET: &str = "stream-next-offset";
-    pub(crate) const PRODUCER_EPOCH: &str = "producer-epoch";
-    pub(crate) const PRODUCER_EXPECTED_SEQ: &str = "producer-expected-seq";
-    pub(crate) const PRODUCER_ID: &str = "producer-id";
-    pub(crate) const PRODUCER_RECEIVED_SEQ: &str = "producer-received-seq";
-    pub(crate) const PRODUCER_SEQ: &str = "producer-seq";
-    pub(crate) const SEQ: &str = "stream-seq";
-    pub(crate) const SSE_ENCODING: &str = "stream-sse-data-encoding";
-    pub(crate) const TTL: &str = "stream-ttl";
-    pub(crate) const UP_TO_DATE: &str = "stream-up-to-date";
+    use axum::http::HeaderName;
+
+    pub(crate) const CLOSED: HeaderName = HeaderName::from_static("stream-closed");
+    pub(crate) const CURSOR: HeaderName = HeaderName::from_static("stream-cursor");
+    pub(crate) const EXPIRES_AT: HeaderName = HeaderName::from_static("stream-expires-at");
+    pub(crate) const FORKED_FROM: HeaderName = HeaderName::from_static("stream-forked-from");
+    pub(crate) const FORK_OFFSET: HeaderName = HeaderName::from_static("stream-fork-offset");
+    pub(crate) const FORK_SUB_OFFSET: HeaderName =
+        HeaderName::from_static("stream-fork-sub-offset");
+    pub(crate) const NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
+    pub(crate) const PRODUCER_EPOCH: HeaderName = HeaderName::from_static("producer-epoch");
+    pub(crate) const PRODUCER_EXPECTED_SEQ: HeaderName =
+        HeaderName::from_static("producer-expected-seq");
+    pub(crate) const PRODUCER_ID: HeaderName = HeaderName::from_static("producer-id");
+    pub(crate) const PRODUCER_RECEIVED_SEQ: HeaderName =
+        HeaderName::from_static("producer-received-seq");
+    pub(crate) const PRODUCER_SEQ: HeaderName = HeaderName::from_static("producer-seq");
+    pub(crate) const SEQ: HeaderName = HeaderName::from_static("stream-seq");
+    pub(crate) const SSE_ENCODING: HeaderName = HeaderName::from_static("stream-sse-data-encoding");
+    pub(crate) const TTL: HeaderName = HeaderName::from_static("stream-ttl");
+    pub(crate) const UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
 }
 
 /// How a read goes on after what is there.
@@ -90,8 +95,8 @@ impl ReadQuery {
 }
 
 /// A header as text, if it is there.
-pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, StreamError> {
-    let mut values = headers.get_all(name).iter();
+pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, StreamError> {
+    let mut values = headers.get_all(&name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => value
@@ -105,7 +110,7 @@ pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h 
 }
 
 pub(super) fn content_type(headers: &HeaderMap) -> Result<Option<String>, StreamError> {
-    Ok(text(headers, header::CONTENT_TYPE.as_str())?
+    Ok(text(headers, header::CONTENT_TYPE)?
         .filter(|value| !value.is_empty())
         .map(str::to_owned))
 }
@@ -196,7 +201,7 @@ pub(super) fn lifetime(headers: &HeaderMap) -> Result<Lifetime, StreamError> {
 pub(super) fn refuse_fork(headers: &HeaderMap) -> Result<(), StreamError> {
     let asks = [name::FORKED_FROM, name::FORK_OFFSET, name::FORK_SUB_OFFSET]
         .iter()
-        .any(|name| headers.contains_key(*name));
+        .any(|name| headers.contains_key(name));
     if asks {
         Err(StreamError::NotOffered { what: "forks" })
     } else {

@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Inner, StreamError, Streams, chunks, row};
+use super::{
+    Inner, StreamError, Streams,
+    chunks::{self, Settled, Settling},
+    row,
+};
 
 /// Streams that one job lets expire; each goes through the log.
 const EXPIRED_AT_ONCE: u32 = 20;
@@ -50,12 +54,33 @@ impl Streams {
         Ok(())
     }
 
+    /// Settles what is in the log now.
     pub(super) async fn settle(&self) -> Result<(), StreamError> {
+        let _alone = self.inner.settling.lock().await;
+        let mut left = Some(self.gather().await?);
+        while let Some(settling) = left {
+            left = self.settle_slice(settling).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn gather(&self) -> Result<Settling, StreamError> {
+        self.query(|connection| Ok(chunks::gather(connection)?))
+            .await
+    }
+
+    /// Returns what is left of it.
+    pub(super) async fn settle_slice(
+        &self,
+        settling: Settling,
+    ) -> Result<Option<Settling>, StreamError> {
         let inner = Arc::clone(&self.inner);
-        self.submit(move |transaction| {
-            chunks::settle(transaction)?;
-            transaction.after_commit(move || inner.log.settled());
-            Ok(())
+        self.submit(move |transaction| match settling.next(transaction)? {
+            Settled::Partly(rest) => Ok(Some(rest)),
+            Settled::Wholly { rows, bytes } => {
+                transaction.after_commit(move || inner.log.settled(rows, bytes));
+                Ok(None)
+            }
         })
         .await
     }

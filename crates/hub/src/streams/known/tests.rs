@@ -29,6 +29,8 @@ enum Step {
         ttl_s: Option<u64>,
     },
     Append(Wanted),
+    /// The last one once more, as after a lost answer.
+    Again,
     /// Both in one job, the second after the first was perhaps refused.
     Two(Wanted, Wanted),
     /// A job that appends and then fails is undone alone.
@@ -39,6 +41,8 @@ enum Step {
         path: usize,
     },
     Settle,
+    /// With an append before each slice; left midway if there are too few.
+    SettleAmid(Vec<Wanted>),
     Wait {
         ms: u64,
     },
@@ -61,9 +65,9 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     (
         0..PATHS.len(),
         prop::option::weighted(0.8, (0..PRODUCERS.len(), epochs_on, beside)),
-        prop_oneof![6 => 1_usize..40, 1 => Just(0)],
+        prop_oneof![4 => 1_usize..40, 1 => Just(0)],
         prop::option::weighted(0.1, b'a'..b'f'),
-        prop::bool::weighted(0.04),
+        prop::bool::weighted(0.08),
     )
         .prop_map(|(path, producer, bytes, writer_seq, close)| Wanted {
             path,
@@ -79,11 +83,13 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..PATHS.len(), ttl_s).prop_map(|(path, ttl_s)| Step::Create { path, ttl_s }),
         16 => wanted().prop_map(Step::Append),
+        3 => Just(Step::Again),
         3 => (wanted(), wanted()).prop_map(|(one, other)| Step::Two(one, other)),
         3 => wanted().prop_map(Step::Undone),
         2 => wanted().prop_map(Step::Broken),
         1 => (0..PATHS.len()).prop_map(|path| Step::Delete { path }),
         3 => Just(Step::Settle),
+        3 => prop::collection::vec(wanted(), 0..6).prop_map(Step::SettleAmid),
         1 => (1_000_u64..6_000).prop_map(|ms| Step::Wait { ms }),
         1 => Just(Step::Restart),
     ]
@@ -96,6 +102,7 @@ struct Side {
     streams: Streams,
     forgetful: bool,
     producers: BTreeMap<(usize, usize), (u64, u64)>,
+    last: Option<(String, Append)>,
 }
 
 impl Side {
@@ -109,6 +116,7 @@ impl Side {
             streams,
             forgetful,
             producers: BTreeMap::new(),
+            last: None,
         }
     }
 
@@ -141,6 +149,7 @@ impl Side {
             Step::Append(wanted) => {
                 let append = self.append(wanted);
                 let path = PATHS[wanted.path].to_owned();
+                self.last = Some((path.clone(), append.clone()));
                 let result = self
                     .streams
                     .append_durably(path, append.clone(), None)
@@ -153,6 +162,13 @@ impl Side {
                 }
                 format!("{result:?}")
             }
+            Step::Again => match self.last.clone() {
+                Some((path, append)) => {
+                    let result = self.streams.append_durably(path, append, None).await;
+                    format!("{result:?}")
+                }
+                None => String::new(),
+            },
             Step::Two(one, other) => {
                 let appends = [
                     (one.path, self.append(one)),
@@ -190,6 +206,20 @@ impl Side {
                 format!("{:?}", self.streams.delete_durably(path, None).await)
             }
             Step::Settle => format!("{:?}", self.streams.settle().await),
+            Step::SettleAmid(appends) => {
+                let mut results = String::new();
+                let mut left = self.streams.gather().await.ok();
+                for wanted in appends {
+                    let append = self.append(wanted);
+                    let path = PATHS[wanted.path].to_owned();
+                    let result = self.streams.append_durably(path, append, None).await;
+                    results.push_str(&format!("{result:?}\n"));
+                    if let Some(settling) = left.take() {
+                        left = self.streams.settle_slice(settling).await.expect("settles");
+                    }
+                }
+                results
+            }
             Step::Wait { ms } => {
                 self.now_ms.fetch_add(*ms, Ordering::Relaxed);
                 String::new()
