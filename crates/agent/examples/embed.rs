@@ -19,7 +19,7 @@ use protocol::ids::TurnId;
 use protocol::state::TurnState;
 use protocol::wire::{
     AskAnswer, ChunkOp, CreateMachineArgs, DeltaKind, FullMessage, MachineInfo, Part, PartBody,
-    RegisterWorkerArgs, SendMessageArgs, StartSessionArgs,
+    RegisterWorkerArgs, SendMessageArgs, StartSessionArgs, WorkerSettings,
 };
 use tokio::sync::mpsc;
 use transport::fake::FakeBackend;
@@ -62,6 +62,7 @@ async fn chat(
         machine_id,
         directory: String::new(),
         name: Some("here".to_owned()),
+        settings: WorkerSettings::default(),
     };
     let worker_id = ask::<RegisterWorker>(backend, worker).await?.id;
     let start = StartSessionArgs {
@@ -69,6 +70,7 @@ async fn chat(
         title: None,
         model: None,
         agent: None,
+        own_worktree: false,
     };
     let send = SendMessageArgs {
         chat_session_id: ask::<StartSession>(backend, start).await?.chat_session_id,

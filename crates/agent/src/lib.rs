@@ -16,7 +16,8 @@
 //! # Ok(()) }
 //! ```
 
-mod directory;
+mod command;
+pub mod directory;
 mod register;
 mod run;
 mod session;
@@ -33,7 +34,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use transport::Transport;
 
-pub use directory::{Root, RootError};
+pub use directory::{Directories, DirectorySettings, Root, RootError};
 pub use register::register;
 
 /// How long running turns may go on once the agent is told to drain.
@@ -60,6 +61,7 @@ pub struct Builder {
     root: PathBuf,
     transport: Option<Arc<dyn Transport>>,
     driver: Option<Arc<dyn Driver>>,
+    directories: Option<DirectorySettings>,
     hibernate_after_ms: u64,
     drain_ms: u64,
     version: String,
@@ -84,6 +86,12 @@ impl Builder {
     /// What runs the chat sessions.
     pub fn driver(mut self, driver: Arc<dyn Driver>) -> Self {
         self.driver = Some(driver);
+        self
+    }
+
+    /// How directory operations are done; without this, none are.
+    pub fn directories(mut self, settings: DirectorySettings) -> Self {
+        self.directories = Some(settings);
         self
     }
 
@@ -113,15 +121,7 @@ impl Builder {
         let transport = self.transport.ok_or(StartError::NoTransport)?;
         let driver = self.driver.ok_or(StartError::NoDriver)?;
         let root = Root::open(&self.root)?;
-        let info = MachineInfo {
-            os: std::env::consts::OS.to_owned(),
-            arch: std::env::consts::ARCH.to_owned(),
-            hostname: hostname(),
-            root: self.root.display().to_string(),
-            agent_version: self.version,
-            opencode_version: None,
-            problem: None,
-        };
+        let info = machine_info(&self.root, &self.version);
         let config = AgentConfig {
             machine_id: self.credentials.machine_id,
             secret: self.credentials.secret,
@@ -134,6 +134,9 @@ impl Builder {
         let seen = status.subscribe();
         let task = tokio::spawn(run::run(run::Parts {
             config,
+            directories: self
+                .directories
+                .map(|settings| Directories::new(root.clone(), settings)),
             root,
             transport,
             driver,
@@ -182,6 +185,7 @@ impl Agent {
             root: root.into(),
             transport: None,
             driver: None,
+            directories: None,
             hibernate_after_ms: HIBERNATE_AFTER_MS,
             drain_ms: DRAIN_MS,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -216,6 +220,21 @@ impl Agent {
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => ExitReason::Stopped,
         }
+    }
+}
+
+/// What a machine tells about itself.
+#[must_use]
+pub fn machine_info(root: &std::path::Path, version: &str) -> MachineInfo {
+    MachineInfo {
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+        hostname: hostname(),
+        root: root.display().to_string(),
+        agent_version: version.to_owned(),
+        opencode_version: None,
+        enforcement: Some(opencode_driver::supervisor::enforcement().to_string()),
+        problem: None,
     }
 }
 

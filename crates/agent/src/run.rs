@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use opencode_driver::Driver;
-use protocol::agent::{AgentConfig, AgentCore, CommandEnd, ExitReason, Failure, Input, Output, WatchId};
+use protocol::agent::{AgentConfig, AgentCore, ExitReason, Failure, Input, Output, WatchId};
 use protocol::ids::ChatSessionId;
 use protocol::secret::Secret;
-use protocol::wire::{CommandError, CommandErrorCode, ConnectArgs, WIRE_VERSION};
+use protocol::wire::{ConnectArgs, WIRE_VERSION};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use transport::{Append, Call, Transport, TransportError, now};
 
-use crate::directory::Root;
-use crate::session::Session;
+use crate::command::Commands;
+use crate::directory::{Directories, Root};
+use crate::session::{Place, Session};
 use crate::{Order, Status};
 
 /// Answers and events that wait for the core. When it is full, whoever has more waits: back-pressure.
@@ -26,6 +27,7 @@ const INPUT_QUEUE: usize = 256;
 pub(crate) struct Parts {
     pub(crate) config: AgentConfig,
     pub(crate) root: Root,
+    pub(crate) directories: Option<Directories>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) orders: mpsc::Receiver<Order>,
@@ -36,6 +38,7 @@ pub(crate) async fn run(parts: Parts) -> ExitReason {
     let Parts {
         config,
         root,
+        directories,
         transport,
         driver,
         mut orders,
@@ -46,6 +49,8 @@ pub(crate) async fn run(parts: Parts) -> ExitReason {
     let mut shell = Shell {
         config,
         root,
+        commands: Commands::new(directories.clone(), inputs.clone()),
+        directories,
         transport,
         driver,
         nonce: transport::new_secret("omn"),
@@ -94,6 +99,8 @@ async fn until(core: &AgentCore) {
 struct Shell {
     config: AgentConfig,
     root: Root,
+    directories: Option<Directories>,
+    commands: Commands,
     transport: Arc<dyn Transport>,
     driver: Arc<dyn Driver>,
     /// Names this process's connection: a repeated request is not a new connection.
@@ -172,25 +179,24 @@ impl Shell {
                 let checked = self.root.directory(&directory).map(|_| ());
                 self.spawn(async move { Input::WorkerChecked(worker, checked) });
             }
-            Output::StartProcess(generation, spec) => {
+            Output::StartProcess(generation, spec, worktree) => {
                 let chat = spec.chat_session_id.clone();
+                let place = Place {
+                    root: self.root.clone(),
+                    directories: self.directories.clone(),
+                    worktree,
+                };
                 let session = Session::start(
                     generation,
                     spec,
-                    self.root.clone(),
+                    place,
                     Arc::clone(&self.driver),
                     self.inputs.clone(),
                 );
                 self.sessions.insert(chat, session);
             }
-            Output::RunCommand(id, attempt, _) => {
-                let end = CommandEnd::Failed(CommandError::new(
-                    CommandErrorCode::Other,
-                    "This machine does not do directory operations yet. Update the orchestrator on it.",
-                ));
-                self.spawn(async move { Input::CommandEnded(id, attempt, end) });
-            }
-            Output::CancelCommand(_) => {}
+            Output::RunCommand(id, attempt, operation) => self.commands.run(id, attempt, operation),
+            Output::CancelCommand(id) => self.commands.cancel(&id),
             Output::HoldBack(chat, held) => {
                 if let Some(session) = self.sessions.get(&chat) {
                     session.hold_back(held);
@@ -306,6 +312,10 @@ impl Shell {
                 self.sessions.remove(chat);
                 return;
             }
+            Input::CommandEnded(id, attempt, _) => {
+                self.commands.forget(id, *attempt);
+                return;
+            }
             Input::Driver(chat, _, protocol::driver::DriverEvent::Exited { reason }) => {
                 tracing::warn!(%chat, reason, "a chat session's process has ended");
                 self.sessions.remove(chat);
@@ -323,7 +333,6 @@ impl Shell {
             | Input::Prompted(..)
             | Input::Recalled(..)
             | Input::CommandProgress(..)
-            | Input::CommandEnded(..)
             | Input::Drain
             | Input::Stop => return,
         };

@@ -6,10 +6,10 @@ use opencode_driver::{AgentProcess, Driver};
 use protocol::agent::{Generation, Input};
 use protocol::driver::{DriverEvent, SessionSpec};
 use protocol::ids::{ChatSessionId, TurnId};
-use protocol::wire::AskAnswer;
+use protocol::wire::{AskAnswer, Worktree};
 use tokio::sync::{mpsc, watch};
 
-use crate::directory::Root;
+use crate::directory::{Directories, Root};
 
 /// Events of the process that wait to be passed on; when it is full the process's output is not read.
 const EVENT_QUEUE: usize = 256;
@@ -34,7 +34,7 @@ impl Session {
     pub(crate) fn start(
         generation: Generation,
         spec: SessionSpec,
-        root: Root,
+        place: Place,
         driver: Arc<dyn Driver>,
         inputs: mpsc::Sender<Input>,
     ) -> Self {
@@ -47,7 +47,7 @@ impl Session {
         };
         tokio::spawn(live(
             spec,
-            root,
+            place,
             driver,
             teller,
             taken,
@@ -75,6 +75,32 @@ impl Session {
     }
 }
 
+/// Where a process is to work.
+pub(crate) struct Place {
+    pub(crate) root: Root,
+    pub(crate) directories: Option<Directories>,
+    pub(crate) worktree: Option<Worktree>,
+}
+
+impl Place {
+    /// The real path of the directory: the worker's, or the same one in a worktree, which is made if need be.
+    async fn directory(&self, worker: &str) -> Result<String, String> {
+        let in_worktree = match (&self.worktree, &self.directories) {
+            (None, _) => None,
+            (Some(worktree), Some(directories)) => {
+                Some(directories.worktree(worker, worktree).await?)
+            }
+            (Some(_), None) => {
+                return Err("The program that runs on this machine makes no worktrees.".to_owned());
+            }
+        };
+        let below = in_worktree.as_deref().unwrap_or(worker);
+        let directory = self.root.directory(below)?;
+        let text = directory.to_str();
+        Ok(text.ok_or("The directory's name is not UTF-8.")?.to_owned())
+    }
+}
+
 struct Teller {
     chat: ChatSessionId,
     generation: Generation,
@@ -93,7 +119,7 @@ impl Teller {
 
 async fn live(
     mut spec: SessionSpec,
-    root: Root,
+    place: Place,
     driver: Arc<dyn Driver>,
     teller: Teller,
     mut orders: mpsc::Receiver<Order>,
@@ -101,11 +127,7 @@ async fn live(
 ) {
     let (events, told) = mpsc::channel(EVENT_QUEUE);
     let started = async {
-        let directory = root.directory(&spec.directory)?;
-        spec.directory = directory
-            .to_str()
-            .ok_or("The directory's name is not UTF-8.")?
-            .to_owned();
+        spec.directory = place.directory(&spec.directory).await?;
         driver
             .start(spec, events)
             .await

@@ -13,7 +13,9 @@ use protocol::functions::{EndSession, ReadTranscript, SendMessage, ViewChat};
 use protocol::ids::{ChatSessionId, TurnId};
 use protocol::limits::MESSAGE_MAX_BYTES;
 use protocol::state::TurnState;
-use protocol::wire::{ChatArgs as ChatSessionArgs, SendMessageArgs, TranscriptArgs};
+use protocol::wire::{
+    ChatArgs as ChatSessionArgs, EndSessionArgs, SendMessageArgs, TranscriptArgs,
+};
 
 use crate::api::Api;
 use crate::cli::{Asks, ChatArgs};
@@ -236,8 +238,9 @@ impl Chat<'_> {
 
     async fn end(&self) -> Result<(), Failure> {
         self.api
-            .call::<EndSession>(&ChatSessionArgs {
+            .call::<EndSession>(&EndSessionArgs {
                 chat_session_id: self.chat.clone(),
+                discard_worktree: false,
             })
             .await?;
         self.out

@@ -9,9 +9,9 @@ use protocol::functions::{
 use protocol::ids::ChatSessionId;
 use protocol::state::{ChatState, MachineState};
 use protocol::wire::{
-    ChatArgs, ChatSummary, CreateMachineArgs, MachineArgs, MachineSummary, MachineView, NoArgs,
-    PartBody, Presence, RegisterWorkerArgs, RenameMachineArgs, RenameWorkerArgs, TranscriptArgs,
-    TurnRecord, WorkerArgs, WorkerSummary,
+    ChatSummary, CreateMachineArgs, EndSessionArgs, MachineArgs, MachineSummary, MachineView,
+    NoArgs, PartBody, Presence, RegisterWorkerArgs, RenameMachineArgs, RenameWorkerArgs,
+    TranscriptArgs, TurnRecord, WorkerArgs, WorkerSettings, WorkerSummary,
 };
 use serde_json::json;
 
@@ -138,6 +138,7 @@ pub(crate) async fn workers(
                     machine_id: machine.id,
                     directory,
                     name,
+                    settings: WorkerSettings::default(),
                 })
                 .await?;
             let text = format!(
@@ -208,8 +209,9 @@ pub(crate) async fn sessions(
         }
         SessionsCommand::End { session } => {
             let chat = chat_id(&session)?;
-            api.call::<EndSession>(&ChatArgs {
+            api.call::<EndSession>(&EndSessionArgs {
                 chat_session_id: chat.clone(),
+                discard_worktree: false,
             })
             .await?;
             done(

@@ -8,7 +8,7 @@ pub(crate) mod store;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use agent::{Agent, Root, RootError};
+use agent::{Agent, DirectorySettings, Root, RootError};
 use opencode_driver::{Driver, Opencode};
 use protocol::agent::ExitReason;
 use protocol::wire::{MachineCredentials, MachineInfo};
@@ -90,7 +90,10 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
         HttpTransport::new(&known.backend)
             .map_err(|error| Failure::new(Exit::Settings, error.to_string()))?,
     );
-    let driver = Arc::new(Opencode::new(opencode::config(settings)?));
+    let config = opencode::config(settings)?;
+    let mut directories = DirectorySettings::new(config.supervisor.clone());
+    directories.protocols = settings.git_protocols()?;
+    let driver = Arc::new(Opencode::new(config));
     let credentials = MachineCredentials {
         machine_id: known.machine_id.clone(),
         secret: known.secret.clone(),
@@ -99,6 +102,7 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
     let mut agent = Agent::builder(credentials, &known.root)
         .transport(transport)
         .driver(Arc::clone(&driver) as Arc<dyn Driver>)
+        .directories(directories)
         .drain_ms(settings.drain_ms()?)
         .hibernate_after_ms(settings.hibernate_ms()?)
         .version(env!("CARGO_PKG_VERSION"))
@@ -283,15 +287,7 @@ pub(crate) fn open_root(root: &std::path::Path) -> Result<Root, Failure> {
 
 /// What this machine tells about itself when it registers.
 pub(crate) fn info(root: &std::path::Path) -> MachineInfo {
-    MachineInfo {
-        os: std::env::consts::OS.to_owned(),
-        arch: std::env::consts::ARCH.to_owned(),
-        hostname: places::hostname(),
-        root: root.display().to_string(),
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        opencode_version: None,
-        problem: None,
-    }
+    agent::machine_info(root, env!("CARGO_PKG_VERSION"))
 }
 
 /// Where talk goes: to a person, or as events to whoever supervises.

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
+use protocol::git_url::GitProtocol;
 use protocol::secret::Secret;
 
 use crate::exit::{Exit, Failure};
@@ -101,6 +102,8 @@ settings! {
     HibernateMinutes = "hibernate_minutes", "ORCHESTRATOR_HIBERNATE_MINUTES", Number;
     /// How many opencodes wait, already started, for the next chat session of a directory in use; 0 keeps none.
     Spares = "spares", "ORCHESTRATOR_SPARES", Number;
+    /// How git repositories may be cloned: of https, ssh, http and file.
+    GitProtocols = "git_protocols", "ORCHESTRATOR_GIT_PROTOCOLS", List;
     /// What is logged, as `info` or `hub=debug,warn`.
     Log = "log", "ORCHESTRATOR_LOG", Text;
     /// Run with the scripted model, apart from everything else.
@@ -235,6 +238,7 @@ impl Settings {
             Key::HibernateMinutes => {
                 Some(self.hibernate_ms().map_or(0, |ms| ms / 60_000).to_string())
             }
+            Key::GitProtocols => Some(names(&self.git_protocols().unwrap_or_default())),
             Key::Spares => Some(self.spares().unwrap_or(0).to_string()),
             Key::Demo | Key::OpencodeLean => Some(self.is_on(key).to_string()),
             Key::Log => Some(self.text(Key::Log).unwrap_or(DEFAULT_LOG).to_owned()),
@@ -409,6 +413,23 @@ impl Settings {
             .number(Key::HibernateMinutes)?
             .map(|minutes| minutes.saturating_mul(60_000));
         Ok(minutes.unwrap_or(protocol::limits::HIBERNATE_AFTER_MS))
+    }
+
+    /// How git repositories may be cloned.
+    pub(crate) fn git_protocols(&self) -> Result<Vec<GitProtocol>, Failure> {
+        let Some(text) = self.text(Key::GitProtocols) else {
+            return Ok(GitProtocol::DEFAULT.to_vec());
+        };
+        text.split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(|name| {
+                GitProtocol::named(name).ok_or_else(|| {
+                    let known = names(&GitProtocol::ALL);
+                    self.wrong(Key::GitProtocols, &format!("{name} is not one of {known}"))
+                })
+            })
+            .collect()
     }
 
     /// How many warm spares are kept.
@@ -588,4 +609,9 @@ mod tests {
                 .contains("127.0.0.1:7777")
         );
     }
+}
+
+fn names(protocols: &[GitProtocol]) -> String {
+    let names: Vec<_> = protocols.iter().map(|protocol| protocol.name()).collect();
+    names.join(",")
 }

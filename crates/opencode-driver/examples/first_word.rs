@@ -90,6 +90,7 @@ async fn driver_round(driver: &Opencode, home: &Path, round: u8) -> Result<Round
         title: "Timing".to_owned(),
         model: None,
         agent: None,
+        sandbox: protocol::wire::Sandbox::Off,
     };
     let (sender, mut events) = mpsc::channel(EVENTS_WAITING);
     let began = Instant::now();

@@ -146,6 +146,7 @@ mod tests {
             title: String::new(),
             model: None,
             agent: None,
+            sandbox: protocol::wire::Sandbox::Off,
         }
     }
 

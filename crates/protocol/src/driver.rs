@@ -3,7 +3,7 @@
 
 use crate::ids::{ChatSessionId, TurnId};
 use crate::state::TurnState;
-use crate::wire::{AskBody, ChunkOp, FullMessage};
+use crate::wire::{AskBody, ChunkOp, FullMessage, Sandbox};
 
 /// What a driver needs to start or resume a chat session's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct SessionSpec {
     pub model: Option<String>,
     /// The agent; the driver's own default if absent.
     pub agent: Option<String>,
+    /// What the process may write to.
+    pub sandbox: Sandbox,
 }
 
 /// How a turn ended.

@@ -7,13 +7,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::wire::{
     Activity, ActivityArgs, AnswerAskArgs, ChatArgs, ChatView, CommandArgs, CommandView,
-    ConnectArgs, ConnectReply, CreateMachineArgs, DirectoryArgs, DirectoryView, DisconnectArgs,
-    Done, FinishCommandArgs, HeartbeatArgs, Inbox, MachineArgs, MachineCredentials, MachineList,
-    MachineView, NoArgs, OpenAskArgs, OpenAskReply, RegisterMachineArgs, RegisterWorkerArgs,
-    RegistrationKeyReply, RenameMachineArgs, RenameSessionArgs, RenameWorkerArgs,
-    ReportCommandArgs, ReportSessionArgs, ReportWorkerArgs, RequestCommandArgs, SendMessageArgs,
-    SettleAskArgs, StartSessionArgs, StartSessionReply, TakenCommand, TakenTurn, TranscriptArgs,
-    TranscriptPage, TurnArgs, TurnReply, WorkerArgs, WorkerSummary, WriteMessageArgs,
+    ConfigureWorkerArgs, ConnectArgs, ConnectReply, CreateMachineArgs, DirectoryArgs,
+    DirectoryView, DisconnectArgs, Done, EndSessionArgs, FinishCommandArgs, HeartbeatArgs, Inbox,
+    MachineArgs, MachineCredentials, MachineList, MachineView, NoArgs, OpenAskArgs, OpenAskReply,
+    RegisterMachineArgs, RegisterWorkerArgs, RegistrationKeyReply, RenameMachineArgs,
+    RenameSessionArgs, RenameWorkerArgs, ReportCommandArgs, ReportSessionArgs, ReportWorkerArgs,
+    RequestCommandArgs, SendMessageArgs, SettleAskArgs, StartSessionArgs, StartSessionReply,
+    TakenCommand, TakenTurn, TranscriptArgs, TranscriptPage, TurnArgs, TurnReply, WorkerArgs,
+    WorkerSummary, WriteMessageArgs,
 };
 
 /// Who may call a function.
@@ -110,11 +111,12 @@ macro_rules! with_functions {
             [command_finish, "machine.command.finish", FinishCommand, Machine, Mutation, FinishCommandArgs => Done, "How a command ended."]
             [worker_register, "worker.register", RegisterWorker, Person, Mutation, RegisterWorkerArgs => WorkerSummary, "Adds a worker for a directory, or gives the one it has."]
             [worker_rename, "worker.rename", RenameWorker, Person, Mutation, RenameWorkerArgs => Done, "Gives a worker another name."]
+            [worker_configure, "worker.configure", ConfigureWorker, Person, Mutation, ConfigureWorkerArgs => WorkerSummary, "Sets how the chat sessions of a worker run that start from now on."]
             [worker_remove, "worker.remove", RemoveWorker, Person, Mutation, WorkerArgs => Done, "Removes a worker and closes its chat sessions; its directory stays."]
             [worker_report, "worker.report", ReportWorker, Machine, Mutation, ReportWorkerArgs => Done, "The machine says how a worker's directory is."]
             [chat_start_session, "worker.chat.startSession", StartSession, Person, Mutation, StartSessionArgs => StartSessionReply, "Starts a chat session."]
             [chat_rename_session, "worker.chat.renameSession", RenameSession, Person, Mutation, RenameSessionArgs => Done, "Gives a chat session another title."]
-            [chat_end_session, "worker.chat.endSession", EndSession, Person, Mutation, ChatArgs => Done, "Ends a chat session and its process; the transcript stays."]
+            [chat_end_session, "worker.chat.endSession", EndSession, Person, Mutation, EndSessionArgs => Done, "Ends a chat session and its process; the transcript stays."]
             [chat_send_message, "worker.chat.sendMessage", SendMessage, Person, Mutation, SendMessageArgs => TurnReply, "Sends a message; it queues while the chat session is busy or its machine away."]
             [chat_cancel_turn, "worker.chat.cancelTurn", CancelTurn, Person, Mutation, TurnArgs => TurnReply, "Stops a turn: a waiting one at once, a running one as soon as the machine hears of it."]
             [chat_continue_turn, "worker.chat.continueTurn", ContinueTurn, Person, Mutation, TurnArgs => TurnReply, "Asks the agent to go on after an interrupted turn."]

@@ -24,6 +24,9 @@ impl GitProtocol {
     /// Those that are allowed unless an operator says otherwise.
     pub const DEFAULT: [Self; 2] = [Self::Https, Self::Ssh];
 
+    /// All that are known.
+    pub const ALL: [Self; 4] = [Self::Https, Self::Ssh, Self::Http, Self::File];
+
     /// Its name, as git has it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -35,8 +38,10 @@ impl GitProtocol {
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
-        [Self::Https, Self::Ssh, Self::Http, Self::File]
+    /// The one with that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
             .into_iter()
             .find(|protocol| protocol.name().eq_ignore_ascii_case(name))
     }

@@ -51,6 +51,7 @@ fn generate() -> String {
         FinishCommand,
         RegisterWorker,
         RenameWorker,
+        ConfigureWorker,
         RemoveWorker,
         ReportWorker,
         StartSession,

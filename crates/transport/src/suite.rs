@@ -14,7 +14,7 @@ use protocol::ids::TurnId;
 use protocol::secret::Secret;
 use protocol::state::{ChatState, TurnState};
 use protocol::transcript::Transcript;
-use protocol::wire::{
+use protocol::wire::{WorkerSettings, EndSessionArgs, 
     ChatArgs, ChatView, Chunk, ChunkOp, ConnectArgs, ConnectReply, CreateMachineArgs, DeltaKind,
     FullMessage, Inbox, MachineCredentials, NoArgs, Part, PartBody, Presence, RegisterMachineArgs,
     RegisterWorkerArgs, ReportSessionArgs, SendMessageArgs, StartSessionArgs, TranscriptArgs,
@@ -197,14 +197,16 @@ impl Cast {
             machine_id: machine.machine_id.clone(),
             directory: "repo".to_owned(),
             name: None,
-        };
+        settings: WorkerSettings::default(),
+};
         let worker = self.person::<RegisterWorker>(directory).await;
         let start = StartSessionArgs {
             worker_id: worker.id,
             title: None,
             model: None,
             agent: None,
-        };
+        own_worktree: false,
+};
         let chat = self.person::<StartSession>(start).await.chat_session_id;
         let mut views = self.transport.watch(
             "worker.chat.view",
@@ -291,9 +293,10 @@ impl Cast {
                 .map(|answer| &answer.parts[..]),
             Some(whole.parts())
         );
-        self.person::<EndSession>(ChatArgs {
+        self.person::<EndSession>(EndSessionArgs {
             chat_session_id: chat.clone(),
-        })
+discard_worktree: false,
+})
         .await;
         assert_eq!(
             self.person::<ViewChat>(ChatArgs {

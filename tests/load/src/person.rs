@@ -7,7 +7,9 @@ use protocol::functions::{EndSession, Function, Kind, SendMessage, StartSession,
 use protocol::ids::{ChatSessionId, TurnId, WorkerId};
 use protocol::secret::Secret;
 use protocol::state::{ChatState, TurnState};
-use protocol::wire::{ChatArgs, ChatView, ChunkOp, DeltaKind, SendMessageArgs, StartSessionArgs};
+use protocol::wire::{
+    ChatArgs, ChatView, ChunkOp, DeltaKind, EndSessionArgs, SendMessageArgs, StartSessionArgs,
+};
 use transport::{Call, Chunks, Transport as _, Values, new_key};
 use transport_http::HttpTransport;
 
@@ -61,6 +63,7 @@ impl Person {
             title: None,
             model: None,
             agent: None,
+            own_worktree: false,
         };
         let chat_session_id = self.call::<StartSession>(&args).await?.chat_session_id;
         let views = self.watch::<ViewChat>(&ChatArgs {
@@ -123,8 +126,9 @@ impl Chat {
     /// Ends the chat session.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         self.person
-            .call::<EndSession>(&ChatArgs {
+            .call::<EndSession>(&EndSessionArgs {
                 chat_session_id: self.id,
+                discard_worktree: false,
             })
             .await?;
         Ok(())

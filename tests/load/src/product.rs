@@ -8,7 +8,9 @@ use futures::StreamExt as _;
 use protocol::functions::{CreateMachine, ListMachines, RegisterWorker};
 use protocol::ids::WorkerId;
 use protocol::secret::Secret;
-use protocol::wire::{CreateMachineArgs, MachineList, NoArgs, Presence, RegisterWorkerArgs};
+use protocol::wire::{
+    CreateMachineArgs, MachineList, NoArgs, Presence, RegisterWorkerArgs, WorkerSettings,
+};
 use scripted_model::{ModelConfig, ScriptedModel};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -224,6 +226,7 @@ impl Product {
             machine_id,
             directory: PROJECT.to_owned(),
             name: None,
+            settings: WorkerSettings::default(),
         };
         let worker = person.call::<RegisterWorker>(&args).await?.id;
         Ok(Self {

@@ -409,7 +409,7 @@ impl World {
             Output::CheckWorker { worker, .. } => {
                 self.later(inc, Input::WorkerChecked(worker, Ok(())))
             }
-            Output::StartProcess(generation, spec) => {
+            Output::StartProcess(generation, spec, _) => {
                 let name = spec
                     .agent_session_id
                     .unwrap_or_else(|| format!("ses-{}", spec.chat_session_id));

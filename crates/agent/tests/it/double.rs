@@ -16,6 +16,7 @@ use protocol::state::TurnState;
 use protocol::wire::{
     AskAnswer, ChatView, ChunkOp, CreateMachineArgs, DeltaKind, FullMessage, MachineCredentials,
     Part, PartBody, RegisterMachineArgs, RegisterWorkerArgs, SendMessageArgs, StartSessionArgs,
+    WorkerSettings,
 };
 use tokio::sync::mpsc;
 use transport::fake::FakeBackend;
@@ -168,6 +169,7 @@ impl Stage {
             machine_id: key.machine_id,
             directory: "repo".to_owned(),
             name: None,
+            settings: WorkerSettings::default(),
         };
         let worker = ask::<RegisterWorker>(&backend, worker).await;
         let start = StartSessionArgs {
@@ -175,6 +177,7 @@ impl Stage {
             title: None,
             model: None,
             agent: None,
+            own_worktree: false,
         };
         let chat = ask::<StartSession>(&backend, start).await.chat_session_id;
         Self {

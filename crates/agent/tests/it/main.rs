@@ -11,7 +11,7 @@ use protocol::driver::{DriverEvent, TurnRecall};
 use protocol::functions::{AnswerAsk, CancelTurn, EndSession, ReadTranscript};
 use protocol::state::{ChatState, TurnState};
 use protocol::wire::{
-    AnswerAskArgs, AskAnswer, AskBody, ChatArgs, Part, PartBody, TranscriptArgs, TurnArgs,
+    AnswerAskArgs, AskAnswer, AskBody, EndSessionArgs, Part, PartBody, TranscriptArgs, TurnArgs,
 };
 use tokio::sync::mpsc;
 
@@ -290,8 +290,9 @@ async fn a_running_turn_is_stopped_and_an_ended_session_ends_its_process() {
     );
     ask::<EndSession>(
         &stage.backend,
-        ChatArgs {
+        EndSessionArgs {
             chat_session_id: stage.chat.clone(),
+            discard_worktree: false,
         },
     )
     .await;

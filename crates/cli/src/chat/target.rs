@@ -6,7 +6,7 @@ use protocol::functions::{ListMachines, RegisterWorker, StartSession, ViewChat, 
 use protocol::ids::ChatSessionId;
 use protocol::wire::{
     ChatArgs as ChatSessionArgs, MachineArgs, MachineSummary, NoArgs, Presence, RegisterWorkerArgs,
-    StartSessionArgs, WorkerSummary,
+    StartSessionArgs, WorkerSettings, WorkerSummary,
 };
 
 use crate::api::{Api, pick};
@@ -40,6 +40,7 @@ pub(super) async fn find(
                 title: None,
                 model: args.model.clone(),
                 agent: args.agent.clone(),
+                own_worktree: false,
             };
             let chat = api.call::<StartSession>(&start).await?.chat_session_id;
             (machine, worker, chat)
@@ -199,6 +200,7 @@ async fn register(
         machine_id: machine.id.clone(),
         directory: directory.to_owned(),
         name: None,
+        settings: WorkerSettings::default(),
     };
     api.call::<RegisterWorker>(&args).await
 }

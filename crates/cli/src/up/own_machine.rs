@@ -8,6 +8,7 @@ use protocol::limits::NAME_MAX_BYTES;
 use protocol::state::MachineState;
 use protocol::wire::{
     MachineArgs, MachineSummary, NoArgs, Presence, RegisterMachineArgs, RegisterWorkerArgs,
+    WorkerSettings,
 };
 
 use crate::exit::{Exit, Failure};
@@ -124,6 +125,7 @@ pub(super) async fn ensure(
             machine_id: stored.machine_id.clone(),
             directory: PLAYGROUND.to_owned(),
             name: None,
+            settings: WorkerSettings::default(),
         };
         hub.call_as_owner::<RegisterWorker>(&args).await?;
     }

@@ -116,6 +116,7 @@ impl World {
             }
             "machine.command.finish" => json!({ "commandId": command, "outcome": "succeeded" }),
             "worker.register" => json!({ "machineId": machine.id, "directory": "b" }),
+            "worker.configure" => json!({ "workerId": worker, "settings": {} }),
             "worker.rename" => json!({ "workerId": worker, "name": "renamed" }),
             "worker.remove" => json!({ "workerId": worker }),
             "worker.report" => json!({ "workerId": worker, "state": "ready", "seq": 9 }),

@@ -107,6 +107,7 @@ pub fn spec(directory: &Path, chat: u8) -> SessionSpec {
         title: "A test".to_owned(),
         model: None,
         agent: None,
+        sandbox: protocol::wire::Sandbox::Off,
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::lanes::{Lane, Lanes, Purpose};
 use super::{AgentCore, Output};
-use crate::ids::CommandId;
+use crate::ids::{ChatSessionId, CommandId};
 use crate::limits::{PROGRESS_EVERY_MS, RUNNING_COMMANDS_MAX, RUNNING_LONG_COMMANDS_MAX};
 use crate::state::CommandState;
 use crate::time::Timestamp;
 use crate::wire::{
     CommandArgs, CommandError, CommandErrorCode, CommandResult, FinishCommandArgs, InboxCommand,
-    Progress, ReportCommandArgs, TakenCommand,
+    Operation, Progress, ReportCommandArgs, TakenCommand,
 };
 
 /// Tells the runs of one command apart; what an earlier one still tells is ignored.
@@ -27,9 +27,11 @@ pub enum CommandEnd {
     Cancelled,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Taking,
+    /// Known, and about to begin.
+    Taken(Operation),
     Working,
     Ending,
     /// The backend refused how it ended.
@@ -42,8 +44,10 @@ struct Work {
     attempt: Attempt,
     is_long: bool,
     is_read: bool,
-    /// The wish to stop it has been passed on.
+    /// A person wants it to stop.
     is_cancelled: bool,
+    /// The wish to stop it has been passed on.
+    was_told: bool,
     /// What has not been reported yet.
     progress: Option<Progress>,
     /// When the next report may go out.
@@ -72,6 +76,7 @@ impl Commands {
         now: Timestamp,
         wanted: &[InboxCommand],
         takes_new: bool,
+        has_process: impl Fn(&ChatSessionId) -> bool,
         lanes: &mut Lanes,
         outputs: &mut VecDeque<Output>,
     ) {
@@ -79,12 +84,14 @@ impl Commands {
             .retain(|id| wanted.iter().any(|wanted| wanted.id == *id));
         for wanted in wanted {
             if let Some(work) = self.taken.get_mut(&wanted.id) {
-                work.pass_on(wanted, outputs);
+                work.is_cancelled |= wanted.cancel_requested;
             } else if takes_new && !self.ended.contains(&wanted.id) && self.has_room_for(wanted) {
                 self.take(wanted, lanes);
             }
         }
         for (id, work) in &mut self.taken {
+            work.begin(id, &has_process, outputs);
+            work.pass_on(id, outputs);
             work.report(now, id, lanes);
         }
     }
@@ -122,34 +129,23 @@ impl Commands {
                 is_long: wanted.is_long,
                 is_read: false,
                 is_cancelled: false,
+                was_told: false,
                 progress: None,
                 report_at: Timestamp::default(),
             },
         );
     }
 
-    pub(super) fn on_taken(
-        &mut self,
-        id: &CommandId,
-        taken: Option<TakenCommand>,
-        outputs: &mut VecDeque<Output>,
-    ) {
+    pub(super) fn on_taken(&mut self, id: &CommandId, taken: Option<TakenCommand>) {
         let Some(work) = self.taken.get_mut(id) else {
             return;
         };
         match taken {
             Some(taken) if matches!(taken.state, CommandState::Leased | CommandState::Running) => {
-                work.step = Step::Working;
                 work.attempt = taken.attempt;
                 work.is_read = taken.operation.is_read();
-                outputs.push_back(Output::RunCommand(
-                    id.clone(),
-                    taken.attempt,
-                    taken.operation,
-                ));
-                if taken.cancel_requested {
-                    work.cancel(id, outputs);
-                }
+                work.is_cancelled |= taken.cancel_requested;
+                work.step = Step::Taken(taken.operation);
             }
             Some(_) | None => self.forget(id),
         }
@@ -208,7 +204,7 @@ impl Commands {
             return;
         }
         for (id, work) in std::mem::take(&mut self.taken) {
-            if work.step == Step::Working && !work.is_cancelled {
+            if work.step == Step::Working && !work.was_told {
                 outputs.push_back(Output::CancelCommand(id.clone()));
             }
             lanes.clear(&Lane::Command(id));
@@ -249,16 +245,37 @@ fn finish(id: &CommandId, end: CommandEnd, lanes: &mut Lanes) {
 }
 
 impl Work {
-    /// Passes the wish to stop on, once there is something to stop.
-    fn pass_on(&mut self, wanted: &InboxCommand, outputs: &mut VecDeque<Output>) {
-        if wanted.cancel_requested && self.step == Step::Working && !self.is_cancelled {
-            self.cancel(&wanted.id, outputs);
+    /// Begins, once nothing works any more on what it is to take away.
+    fn begin(
+        &mut self,
+        id: &CommandId,
+        has_process: &impl Fn(&ChatSessionId) -> bool,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        let Step::Taken(operation) = &self.step else {
+            return;
+        };
+        if let Operation::RemoveWorktree {
+            chat_session_id, ..
+        } = operation
+            && has_process(chat_session_id)
+        {
+            return;
         }
+        outputs.push_back(Output::RunCommand(
+            id.clone(),
+            self.attempt,
+            operation.clone(),
+        ));
+        self.step = Step::Working;
     }
 
-    fn cancel(&mut self, id: &CommandId, outputs: &mut VecDeque<Output>) {
-        self.is_cancelled = true;
-        outputs.push_back(Output::CancelCommand(id.clone()));
+    /// Passes the wish to stop on, once there is something to stop.
+    fn pass_on(&mut self, id: &CommandId, outputs: &mut VecDeque<Output>) {
+        if self.is_cancelled && self.step == Step::Working && !self.was_told {
+            self.was_told = true;
+            outputs.push_back(Output::CancelCommand(id.clone()));
+        }
     }
 
     fn report(&mut self, now: Timestamp, id: &CommandId, lanes: &mut Lanes) {

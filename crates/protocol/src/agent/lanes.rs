@@ -180,7 +180,7 @@ impl AgentCore {
                 let taken = result
                     .ok()
                     .and_then(|value| serde_json::from_value::<TakenCommand>(value).ok());
-                self.commands.on_taken(&id, taken, &mut self.outputs);
+                self.commands.on_taken(&id, taken);
             }
             (Purpose::FinishCommand, Lane::Command(id)) => {
                 self.commands

@@ -23,6 +23,7 @@ use crate::state::WorkerState;
 use crate::time::Timestamp;
 use crate::wire::{
     AskAnswer, Chunk, ConnectReply, Inbox, MachineInfo, Operation, Progress, ReportWorkerArgs,
+    Worktree,
 };
 use chat::Chat;
 use command::Commands;
@@ -157,8 +158,9 @@ pub enum Output {
     RunCommand(CommandId, Attempt, Operation),
     /// Stop the work on a command and take back what was done of it.
     CancelCommand(CommandId),
-    /// Start a process. The spec's directory is still relative to the root.
-    StartProcess(Generation, SessionSpec),
+    /// Start a process, in this worktree if there is one, which may have to be made first. The spec's
+    /// directory is still relative to the root.
+    StartProcess(Generation, SessionSpec, Option<Worktree>),
     /// Stop a process.
     StopProcess(ChatSessionId, Generation),
     /// Give a process its prompt.
@@ -461,6 +463,7 @@ impl AgentCore {
                 now,
                 &inbox.commands,
                 takes_new,
+                |chat| self.chats.contains_key(chat),
                 &mut self.lanes,
                 &mut self.outputs,
             );

@@ -3,13 +3,15 @@
 use super::machine::{bounded_reason, machine};
 use super::rows::{Rows, save};
 use super::tables::{ChatRow, Entry, ReportPlace, TurnRow, key};
+use super::worktree::own_worktree;
 use super::{Actor, Backend, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{ChatSessionId, MachineId};
 use crate::limits::{NAME_MAX_BYTES, OPEN_CHATS_MAX};
 use crate::state::{ChatState, TurnState, WorkerState};
 use crate::wire::{
-    ChatArgs, Done, RenameSessionArgs, ReportSessionArgs, StartSessionArgs, StartSessionReply,
+    Done, EndSessionArgs, RenameSessionArgs, ReportSessionArgs, StartSessionArgs,
+    StartSessionReply, WorktreeState,
 };
 
 impl<R: Rows> Backend<'_, R> {
@@ -32,7 +34,7 @@ impl<R: Rows> Backend<'_, R> {
             .transpose()?
             .unwrap_or_default();
         let model = args.model.map(checked_model).transpose()?;
-        let agent = args.agent.map(|agent| short(&agent, "agent")).transpose()?;
+        let agent = args.agent.map(checked_agent).transpose()?;
         if self.open_chats(&worker.machine)?.len() >= OPEN_CHATS_MAX {
             return Err(CallError::new(
                 ErrorCode::LimitReached,
@@ -49,8 +51,8 @@ impl<R: Rows> Backend<'_, R> {
             title,
             state: ChatState::Requested,
             reason: None,
-            model,
-            agent,
+            model: model.or(worker.settings.model),
+            agent: agent.or(worker.settings.agent),
             agent_session_id: None,
             reported: ReportPlace::default(),
             last_ordinal: 0,
@@ -58,6 +60,7 @@ impl<R: Rows> Backend<'_, R> {
             pending_ask_count: 0,
             created_at: self.now,
             active_at: self.now,
+            worktree: args.own_worktree.then(|| own_worktree(&id)),
         };
         save(self.rows, &key::open_chat_of(&row.machine, &row.id), &Entry)?;
         self.save_chat(&row)?;
@@ -81,11 +84,11 @@ impl<R: Rows> Backend<'_, R> {
     pub(super) fn chat_end_session(
         &mut self,
         actor: &Actor,
-        args: ChatArgs,
+        args: EndSessionArgs,
     ) -> Result<Done, CallError> {
         let row = self.chat_row(actor, &args.chat_session_id)?;
         if row.state != ChatState::Closed {
-            self.close_chat(row)?;
+            self.close_chat(actor, row, args.discard_worktree)?;
         }
         Ok(Done {})
     }
@@ -125,6 +128,11 @@ impl<R: Rows> Backend<'_, R> {
             .reason
             .map(bounded_reason)
             .filter(|_| reported == ChatState::Failed);
+        if let Some(worktree) = &mut row.worktree
+            && reported == ChatState::Ready
+        {
+            worktree.state = WorktreeState::Present;
+        }
         self.save_chat(&row)?;
         if reported == ChatState::Failed
             && let Some(turn) = self.head_turn(&row.id)?
@@ -141,8 +149,14 @@ impl<R: Rows> Backend<'_, R> {
         Ok(Done {})
     }
 
-    /// Ends a chat session: what waits is cancelled, what runs is cancelled, nobody waits for an answer.
-    pub(super) fn close_chat(&mut self, row: ChatRow) -> Result<(), CallError> {
+    /// Ends a chat session: what waits is cancelled, what runs is cancelled, nobody waits for an answer, and
+    /// its worktree goes if nothing would be lost with it.
+    pub(super) fn close_chat(
+        &mut self,
+        actor: &Actor,
+        row: ChatRow,
+        discard_worktree: bool,
+    ) -> Result<(), CallError> {
         for turn in self.waiting_turns(&row.id)? {
             self.end_turn(turn, TurnState::Cancelled, None)?;
         }
@@ -158,12 +172,17 @@ impl<R: Rows> Backend<'_, R> {
             &Entry,
         )?;
         self.save_chat(&row)?;
+        self.remove_worktree_of(actor, &row, discard_worktree)?;
         self.machine_changed(&row.machine)
     }
 
-    pub(super) fn close_all_chats(&mut self, machine: &MachineId) -> Result<(), CallError> {
+    pub(super) fn close_all_chats(
+        &mut self,
+        actor: &Actor,
+        machine: &MachineId,
+    ) -> Result<(), CallError> {
         for chat in self.open_chats(machine)? {
-            self.close_chat(chat)?;
+            self.close_chat(actor, chat, false)?;
         }
         Ok(())
     }
@@ -215,7 +234,11 @@ pub(super) fn title_from(message: &str) -> String {
     format!("{cut}…")
 }
 
-fn checked_model(model: String) -> Result<String, CallError> {
+pub(super) fn checked_agent(agent: String) -> Result<String, CallError> {
+    short(&agent, "agent")
+}
+
+pub(super) fn checked_model(model: String) -> Result<String, CallError> {
     match model.split_once('/') {
         Some((provider, name)) if !provider.is_empty() && !name.is_empty() => {
             short(&model, "model")

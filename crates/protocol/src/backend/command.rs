@@ -6,11 +6,12 @@ use super::rows::{Order, Rows, below, load, save};
 use super::tables::{CommandRow, Deadline, Entry, ReportPlace, key};
 use super::{Actor, Backend, Topic};
 use crate::error::{CallError, ErrorCode};
-use crate::ids::{CommandId, MachineId};
+use crate::git_url::{self, GitProtocol};
+use crate::ids::{CommandId, MachineId, PersonId};
 use crate::limits::{
     CHANGE_ACTIVITY_KEPT_MS, CHANGE_COMMAND_LIFE_MS, COMMAND_ATTEMPTS_MAX, COMMAND_MAX_BYTES,
     INSPECTED_MAX, NAME_MAX_BYTES, OPEN_COMMANDS_MAX, READ_ACTIVITY_KEPT_MS, READ_COMMAND_LIFE_MS,
-    RESULT_KEPT_MS, URL_MAX_BYTES,
+    RESULT_KEPT_MS,
 };
 use crate::state::{CommandState, MachineState};
 use crate::wire::{
@@ -51,15 +52,26 @@ impl<R: Rows> Backend<'_, R> {
                 ),
             ));
         }
+        let row = self.wait_for_machine(&machine.id, person(actor)?, operation)?;
+        self.view(&row)
+    }
+
+    /// Puts a command among those that wait.
+    pub(super) fn wait_for_machine(
+        &mut self,
+        machine: &MachineId,
+        requested_by: &PersonId,
+        operation: Operation,
+    ) -> Result<CommandRow, CallError> {
         let life = if operation.is_read() {
             READ_COMMAND_LIFE_MS
         } else {
             CHANGE_COMMAND_LIFE_MS
         };
         let row = CommandRow {
-            id: CommandId::generate(self.now, self.entropy.id),
-            machine: machine.id,
-            requested_by: person(actor)?.clone(),
+            id: CommandId::generate(self.now, self.next_id_entropy()),
+            machine: machine.clone(),
+            requested_by: requested_by.clone(),
             operation,
             state: CommandState::Queued,
             epoch: 0,
@@ -91,7 +103,7 @@ impl<R: Rows> Backend<'_, R> {
         )?;
         self.save_command(&row)?;
         self.listing_requested(&row)?;
-        self.view(&row)
+        Ok(row)
     }
 
     pub(super) fn command_cancel(
@@ -320,6 +332,7 @@ impl<R: Rows> Backend<'_, R> {
         } else {
             CHANGE_ACTIVITY_KEPT_MS
         };
+        self.worktree_command_ended(row)?;
         self.arm(
             self.now.plus_ms(kept_ms),
             row.id.as_str(),
@@ -404,8 +417,13 @@ impl<R: Rows> Backend<'_, R> {
                 }
                 Operation::Restore { trashed, path }
             }
+            Operation::RemoveWorktree {
+                chat_session_id,
+                force,
+                ..
+            } => self.removal(machine, &chat_session_id, force)?,
             Operation::Clone { url, branch, path } => Operation::Clone {
-                url: checked_url(url)?,
+                url: checked_url(&url)?,
                 branch: short(branch, "branch", NAME_MAX_BYTES * 4)?,
                 path: checked_target(&path)?,
             },
@@ -441,34 +459,13 @@ impl CommandRow {
     }
 }
 
-/// The form of an address; whether its kind is allowed is the machine's to say. A password in it would be kept
-/// in the activity, so it is refused here and not only there.
-fn checked_url(url: String) -> Result<String, CallError> {
-    let url = url.trim().to_owned();
-    if url.len() > URL_MAX_BYTES {
-        return Err(CallError::new(
-            ErrorCode::TooLarge,
-            format!("The address is over its limit of {URL_MAX_BYTES} bytes."),
-        ));
-    }
-    if url.is_empty() || url.starts_with('-') || url.chars().any(char::is_control) {
-        return Err(CallError::new(
-            ErrorCode::Invalid,
-            "That is not the address of a repository. Give one like https://host/name.git or git@host:name.git.",
-        ));
-    }
-    let has_password = url
-        .split_once("://")
-        .map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default())
-        .and_then(|authority| authority.rsplit_once('@'))
-        .is_some_and(|(user, _)| user.contains(':'));
-    if has_password {
-        return Err(CallError::new(
-            ErrorCode::Invalid,
-            "The address has a password in it, which would be kept where others may read it. Leave it out: set up a credential helper or an ssh key on the machine instead.",
-        ));
-    }
-    Ok(url)
+/// The form of an address; whether its protocol is allowed is the machine's to say. A password in it would be
+/// kept in the activity, so it is refused here and not only there.
+fn checked_url(url: &str) -> Result<String, CallError> {
+    let url = url.trim();
+    git_url::check(url, &GitProtocol::ALL)
+        .map_err(|error| CallError::new(ErrorCode::Invalid, error.to_string()))?;
+    Ok(url.to_owned())
 }
 
 fn short(text: Option<String>, what: &str, limit: usize) -> Result<Option<String>, CallError> {

@@ -149,7 +149,7 @@ impl<R: Rows> Backend<'_, R> {
         }
         machine.state = machine.state.to(MachineState::Revoked)?;
         self.end_key(&mut machine, RegistrationKeyState::Revoked)?;
-        self.close_all_chats(&machine.id)?;
+        self.close_all_chats(actor, &machine.id)?;
         self.cancel_all_commands(&machine.id)?;
         self.rows.delete(&key::credentials(&machine.id))?;
         self.rows.delete(&key::presence(&machine.id))?;
@@ -511,6 +511,7 @@ fn bounded_info(info: MachineInfo) -> MachineInfo {
         root: bounded_reason(info.root),
         agent_version: bounded_reason(info.agent_version),
         opencode_version: info.opencode_version.map(bounded_reason),
+        enforcement: info.enforcement.map(bounded_reason),
         problem: info.problem.map(bounded_reason),
     }
 }

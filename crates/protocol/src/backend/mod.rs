@@ -14,6 +14,7 @@ mod tables;
 mod turn;
 mod views;
 mod worker;
+mod worktree;
 
 use std::collections::BTreeSet;
 
@@ -219,6 +220,14 @@ impl<'a, R: Rows> Backend<'a, R> {
             reply: Value::Null,
             effects: self.effects,
         }
+    }
+
+    /// Random bytes for one more id: a call may make several.
+    fn next_id_entropy(&mut self) -> IdEntropy {
+        let entropy = self.entropy.id;
+        let [.., last] = &mut self.entropy.id;
+        *last = last.wrapping_add(1);
+        entropy
     }
 
     fn changed(&mut self, topic: Topic) {

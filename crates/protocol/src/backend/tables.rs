@@ -8,7 +8,10 @@ use crate::state::{
     AskState, ChatState, CommandState, MachineState, RegistrationKeyState, TurnState, WorkerState,
 };
 use crate::time::Timestamp;
-use crate::wire::{AskAnswer, AskBody, CommandError, Listing, MachineInfo, Operation, Progress};
+use crate::wire::{
+    AskAnswer, AskBody, CommandError, Listing, MachineInfo, Operation, Progress, WorkerSettings,
+    Worktree,
+};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MachineRow {
@@ -67,6 +70,8 @@ pub(crate) struct WorkerRow {
     pub(crate) reason: Option<String>,
     pub(crate) reported: ReportPlace,
     pub(crate) created_at: Timestamp,
+    #[serde(default)]
+    pub(crate) settings: WorkerSettings,
 }
 
 /// The place of a machine's report: epoch, then its number within the epoch. Later ones compare greater.
@@ -90,6 +95,8 @@ pub(crate) struct ChatRow {
     pub(crate) pending_ask_count: u32,
     pub(crate) created_at: Timestamp,
     pub(crate) active_at: Timestamp,
+    #[serde(default)]
+    pub(crate) worktree: Option<Worktree>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -121,10 +121,8 @@ impl<R: Rows> Backend<'_, R> {
                 })
             })
             .collect();
-        let directory = workers
-            .iter()
-            .find(|worker| worker.id == chat.worker)
-            .map(|worker| worker.directory.clone());
+        let worker = workers.iter().find(|worker| worker.id == chat.worker);
+        let directory = worker.map(|worker| worker.directory.clone());
         Ok(InboxChat {
             id: chat.id,
             worker_id: chat.worker,
@@ -134,6 +132,10 @@ impl<R: Rows> Backend<'_, R> {
             agent_session_id: chat.agent_session_id,
             model: chat.model,
             agent: chat.agent,
+            sandbox: worker
+                .map(|worker| worker.settings.sandbox)
+                .unwrap_or_default(),
+            worktree: chat.worktree,
             turn,
             answers,
         })
@@ -298,6 +300,7 @@ impl<R: Rows> Backend<'_, R> {
             reason: row.reason.clone(),
             created_at: row.created_at,
             open_chat_count: open.iter().filter(|chat| chat.worker == row.id).count() as u32,
+            settings: row.settings.clone(),
         })
     }
 }
@@ -317,6 +320,7 @@ impl ChatRow {
             pending_ask_count: self.pending_ask_count,
             created_at: self.created_at,
             active_at: self.active_at,
+            worktree: self.worktree.clone(),
         }
     }
 }

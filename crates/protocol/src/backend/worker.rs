@@ -1,5 +1,6 @@
 //! Workers: one per (machine, directory), with an identity that stays.
 
+use super::chat::{checked_agent, checked_model};
 use super::machine::{bounded_reason, checked_name, machine};
 use super::path::checked_path;
 use super::rows::{Order, Rows, after_all, load, save};
@@ -10,7 +11,8 @@ use crate::ids::{MachineId, WorkerId};
 use crate::limits::{NAME_MAX_BYTES, OPEN_CHATS_MAX, WORKERS_MAX};
 use crate::state::{MachineState, WorkerState};
 use crate::wire::{
-    Done, RegisterWorkerArgs, RenameWorkerArgs, ReportWorkerArgs, WorkerArgs, WorkerSummary,
+    ConfigureWorkerArgs, Done, RegisterWorkerArgs, RenameWorkerArgs, ReportWorkerArgs, Sandbox,
+    WorkerArgs, WorkerSettings, WorkerSummary,
 };
 
 impl<R: Rows> Backend<'_, R> {
@@ -54,6 +56,7 @@ impl<R: Rows> Backend<'_, R> {
             reason: None,
             reported: ReportPlace::default(),
             created_at: self.now,
+            settings: checked_settings(args.settings)?,
         };
         save(self.rows, &by_directory, &row.id)?;
         save(self.rows, &key::worker_of(&row.machine, &row.id), &Entry)?;
@@ -73,6 +76,17 @@ impl<R: Rows> Backend<'_, R> {
         Ok(Done {})
     }
 
+    pub(super) fn worker_configure(
+        &mut self,
+        actor: &Actor,
+        args: ConfigureWorkerArgs,
+    ) -> Result<WorkerSummary, CallError> {
+        let mut row = self.worker_row(actor, &args.worker_id)?;
+        row.settings = checked_settings(args.settings)?;
+        self.save_worker(&row)?;
+        self.worker_summary(&row)
+    }
+
     pub(super) fn worker_remove(
         &mut self,
         actor: &Actor,
@@ -85,7 +99,7 @@ impl<R: Rows> Backend<'_, R> {
         row.state = row.state.to(WorkerState::Removed)?;
         for chat in self.open_chats(&row.machine)? {
             if chat.worker == row.id {
-                self.close_chat(chat)?;
+                self.close_chat(actor, chat, false)?;
             }
         }
         self.rows
@@ -148,6 +162,20 @@ impl<R: Rows> Backend<'_, R> {
         self.changed(Topic::Inbox(row.machine.clone()));
         Ok(())
     }
+}
+
+fn checked_settings(settings: WorkerSettings) -> Result<WorkerSettings, CallError> {
+    if settings.sandbox == Sandbox::Unknown {
+        return Err(CallError::new(
+            ErrorCode::Invalid,
+            "This backend does not know that kind of sandbox. Choose off or workspace.",
+        ));
+    }
+    Ok(WorkerSettings {
+        model: settings.model.map(checked_model).transpose()?,
+        agent: settings.agent.map(checked_agent).transpose()?,
+        sandbox: settings.sandbox,
+    })
 }
 
 fn default_name(directory: &str) -> String {

@@ -41,6 +41,10 @@ pub struct ChatSummary {
     pub created_at: Timestamp,
     /// When something last happened in it.
     pub active_at: Timestamp,
+    /// The git worktree it has for itself, if it has one.
+    #[serde(default)]
+    #[ts(optional = nullable)]
+    pub worktree: Option<Worktree>,
 }
 
 /// A turn without its texts.
@@ -182,6 +186,57 @@ pub struct StartSessionArgs {
     #[serde(default)]
     #[ts(optional = nullable)]
     pub agent: Option<String>,
+    /// Whether it works in a git worktree of its own, so that it does not get in the way of others in the
+    /// worker's directory.
+    #[serde(default)]
+    pub own_worktree: bool,
+}
+
+/// How a chat session's own git worktree stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(export_to = "wire.ts")]
+pub enum WorktreeState {
+    /// The machine has not made it yet.
+    Wanted,
+    /// It is there.
+    Present,
+    /// Its chat session has ended, and it is still there, for the reason given.
+    Kept,
+    /// Its chat session has ended, and it is gone.
+    Removed,
+    /// A state that only a newer peer knows.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A chat session's own git worktree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct Worktree {
+    /// Its directory below the machine's root.
+    pub directory: String,
+    /// Its branch.
+    pub branch: String,
+    /// How it stands.
+    pub state: WorktreeState,
+    /// Why it was kept, if it was.
+    #[serde(default)]
+    #[ts(optional = nullable)]
+    pub reason: Option<String>,
+}
+
+/// Call `worker.chat.endSession`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct EndSessionArgs {
+    /// The chat session.
+    pub chat_session_id: ChatSessionId,
+    /// Whether its worktree goes even if there is work in it that is nowhere else.
+    #[serde(default)]
+    pub discard_worktree: bool,
 }
 
 /// The chat session that was started.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::ids::{CommandId, MachineId, PersonId};
+use crate::ids::{ChatSessionId, CommandId, MachineId, PersonId};
 use crate::state::CommandState;
 use crate::time::Timestamp;
 
@@ -83,6 +83,23 @@ pub enum Operation {
         /// The directory that it makes.
         path: String,
     },
+    /// Remove the git worktree of a chat session that has ended.
+    RemoveWorktree {
+        /// The chat session.
+        chat_session_id: ChatSessionId,
+        /// Whether it goes even if there is work in it that is nowhere else.
+        #[serde(default)]
+        force: bool,
+        /// The directory of the repository; filled in by the backend.
+        #[serde(default)]
+        repository: String,
+        /// The worktree's directory; filled in by the backend.
+        #[serde(default)]
+        directory: String,
+        /// The worktree's branch; filled in by the backend.
+        #[serde(default)]
+        branch: String,
+    },
     /// An operation that only a newer peer knows.
     #[serde(other)]
     Unknown,
@@ -101,6 +118,7 @@ impl Operation {
             Self::Trash { .. } => "trash",
             Self::Restore { .. } => "restore",
             Self::Clone { .. } => "clone",
+            Self::RemoveWorktree { .. } => "remove_worktree",
             Self::Unknown => "unknown",
         }
     }
@@ -302,6 +320,8 @@ pub enum CommandErrorCode {
     HostUnknown,
     /// The host, or the repository there, can't be reached.
     Unreachable,
+    /// There is work in it that is nowhere else.
+    UnsavedWork,
     /// It took too long.
     TimedOut,
     /// It was begun several times, and each time the machine's process died.

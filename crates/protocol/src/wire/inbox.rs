@@ -6,7 +6,7 @@ use ts_rs::TS;
 
 use crate::ids::{AskId, ChatSessionId, MachineId, TurnId, WorkerId};
 use crate::state::{ChatState, TurnState, WorkerState};
-use crate::wire::{AskAnswer, AskBody, FullMessage, InboxCommand};
+use crate::wire::{AskAnswer, AskBody, FullMessage, InboxCommand, Sandbox, Worktree};
 
 /// Watch `machine.inbox`: all that a machine should know now. It is the whole of it: a machine that has
 /// this and its own directory needs nothing else to go on.
@@ -67,6 +67,13 @@ pub struct InboxChat {
     #[serde(default)]
     #[ts(optional = nullable)]
     pub agent: Option<String>,
+    /// What its process may write to.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+    /// The git worktree to make for it, and to work in.
+    #[serde(default)]
+    #[ts(optional = nullable)]
+    pub worktree: Option<Worktree>,
     /// The turn that is under way or next, if there is one.
     #[serde(default)]
     #[ts(optional = nullable)]

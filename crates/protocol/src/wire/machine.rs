@@ -59,6 +59,10 @@ pub struct MachineInfo {
     /// The version of opencode that runs there, if one was found.
     #[ts(optional = nullable)]
     pub opencode_version: Option<String>,
+    /// How far the machine's kernel holds git, and opencode where that is asked for, to what they may write; for
+    /// a person.
+    #[ts(optional = nullable)]
+    pub enforcement: Option<String>,
     /// Why chat sessions can't run there, if they can't.
     #[ts(optional = nullable)]
     pub problem: Option<String>,

@@ -8,6 +8,37 @@ use crate::ids::{MachineId, WorkerId};
 use crate::state::WorkerState;
 use crate::time::Timestamp;
 
+/// What the agent processes of a worker may write to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(export_to = "wire.ts")]
+pub enum Sandbox {
+    /// Whatever the machine's user may.
+    #[default]
+    Off,
+    /// The worker's directory, the process's own state, and temporary files; where the machine's kernel can
+    /// enforce that.
+    Workspace,
+    /// A kind that only a newer peer knows. Nothing runs in it.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a worker's chat sessions run, unless one says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", default)]
+#[ts(export_to = "wire.ts")]
+pub struct WorkerSettings {
+    /// The model, as `provider/model`; opencode's own choice if absent.
+    #[ts(optional = nullable)]
+    pub model: Option<String>,
+    /// opencode's agent; its own choice if absent.
+    #[ts(optional = nullable)]
+    pub agent: Option<String>,
+    /// What its agent processes may write to.
+    pub sandbox: Sandbox,
+}
+
 /// A worker as a person sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +61,9 @@ pub struct WorkerSummary {
     pub created_at: Timestamp,
     /// How many of its chat sessions are not closed.
     pub open_chat_count: u32,
+    /// How its chat sessions run.
+    #[serde(default)]
+    pub settings: WorkerSettings,
 }
 
 /// Call `worker.register`: adds a worker, or gives the one that the directory has.
@@ -45,6 +79,20 @@ pub struct RegisterWorkerArgs {
     #[serde(default)]
     #[ts(optional = nullable)]
     pub name: Option<String>,
+    /// How its chat sessions run. Of a worker that is there already, nothing changes.
+    #[serde(default)]
+    pub settings: WorkerSettings,
+}
+
+/// Call `worker.configure`: how the chat sessions that start from now on run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct ConfigureWorkerArgs {
+    /// The worker.
+    pub worker_id: WorkerId,
+    /// All of its settings.
+    pub settings: WorkerSettings,
 }
 
 /// Names one worker.

@@ -215,7 +215,11 @@ createdAt: Timestamp,
 /**
  * When something last happened in it.
  */
-activeAt: Timestamp, };
+activeAt: Timestamp,
+/**
+ * The git worktree it has for itself, if it has one.
+ */
+worktree?: Worktree | null, };
 
 /**
  * Watch `worker.chat.view`: a chat session, its latest turns without texts, and its asks.
@@ -309,7 +313,7 @@ message: string, };
 /**
  * What kind of failure it is; programs decide by this, people read the message.
  */
-export type CommandErrorCode = "not_found" | "already_exists" | "wrong_kind" | "outside_root" | "invalid" | "permission_denied" | "no_space" | "too_large" | "authentication_needed" | "host_unknown" | "unreachable" | "timed_out" | "interrupted" | "other" | "unknown";
+export type CommandErrorCode = "not_found" | "already_exists" | "wrong_kind" | "outside_root" | "invalid" | "permission_denied" | "no_space" | "too_large" | "authentication_needed" | "host_unknown" | "unreachable" | "unsaved_work" | "timed_out" | "interrupted" | "other" | "unknown";
 
 /**
  * A command: something a person asks of a machine.
@@ -403,6 +407,19 @@ command: CommandSummary,
  * What it has to tell; dropped ten minutes after it ended.
  */
 result?: CommandResult | null, };
+
+/**
+ * Call `worker.configure`: how the chat sessions that start from now on run.
+ */
+export type ConfigureWorkerArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId,
+/**
+ * All of its settings.
+ */
+settings: WorkerSettings, };
 
 /**
  * Call `machine.connect`: begins a connection that fences all earlier ones.
@@ -545,6 +562,19 @@ export type DisconnectArgs = Record<symbol, never>;
  * The answer of a call that has nothing to say.
  */
 export type Done = Record<symbol, never>;
+
+/**
+ * Call `worker.chat.endSession`.
+ */
+export type EndSessionArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * Whether its worktree goes even if there is work in it that is nowhere else.
+ */
+discardWorktree: boolean, };
 
 /**
  * What an entry of a directory is.
@@ -717,6 +747,14 @@ model?: string | null,
  */
 agent?: string | null,
 /**
+ * What its process may write to.
+ */
+sandbox: Sandbox,
+/**
+ * The git worktree to make for it, and to work in.
+ */
+worktree?: Worktree | null,
+/**
  * The turn that is under way or next, if there is one.
  */
 turn?: InboxTurn | null,
@@ -852,6 +890,11 @@ agentVersion: string,
  * The version of opencode that runs there, if one was found.
  */
 opencodeVersion?: string | null,
+/**
+ * How far the machine's kernel holds git, and opencode where that is asked for, to what they may write; for
+ * a person.
+ */
+enforcement?: string | null,
 /**
  * Why chat sessions can't run there, if they can't.
  */
@@ -1027,7 +1070,27 @@ branch?: string | null,
 /**
  * The directory that it makes.
  */
-path: string, } | { "kind": "unknown" };
+path: string, } | { "kind": "remove_worktree",
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * Whether it goes even if there is work in it that is nowhere else.
+ */
+force: boolean,
+/**
+ * The directory of the repository; filled in by the backend.
+ */
+repository: string,
+/**
+ * The worktree's directory; filled in by the backend.
+ */
+directory: string,
+/**
+ * The worktree's branch; filled in by the backend.
+ */
+branch: string, } | { "kind": "unknown" };
 
 /**
  * A piece of an answer.
@@ -1175,7 +1238,11 @@ directory: string,
 /**
  * A name, if it should have another than the directory's.
  */
-name?: string | null, };
+name?: string | null,
+/**
+ * How its chat sessions run. Of a worker that is there already, nothing changes.
+ */
+settings: WorkerSettings, };
 
 /**
  * A registration key, shown this once.
@@ -1327,6 +1394,11 @@ machineId: MachineId,
 operation: Operation, };
 
 /**
+ * What the agent processes of a worker may write to.
+ */
+export type Sandbox = "off" | "workspace" | "unknown";
+
+/**
  * Call `worker.chat.sendMessage`.
  */
 export type SendMessageArgs = {
@@ -1371,7 +1443,12 @@ model?: string | null,
 /**
  * opencode's agent.
  */
-agent?: string | null, };
+agent?: string | null,
+/**
+ * Whether it works in a git worktree of its own, so that it does not get in the way of others in the
+ * worker's directory.
+ */
+ownWorktree: boolean, };
 
 /**
  * The chat session that was started.
@@ -1623,6 +1700,23 @@ workerId: WorkerId, };
 export type WorkerId = string;
 
 /**
+ * How a worker's chat sessions run, unless one says otherwise.
+ */
+export type WorkerSettings = {
+/**
+ * The model, as `provider/model`; opencode's own choice if absent.
+ */
+model?: string | null,
+/**
+ * opencode's agent; its own choice if absent.
+ */
+agent?: string | null,
+/**
+ * What its agent processes may write to.
+ */
+sandbox: Sandbox, };
+
+/**
  * A directory of a machine in which chat sessions run.
  */
 export type WorkerState = "registered" | "ready" | "unavailable" | "removed" | "unknown";
@@ -1662,7 +1756,37 @@ createdAt: Timestamp,
 /**
  * How many of its chat sessions are not closed.
  */
-openChatCount: number, };
+openChatCount: number,
+/**
+ * How its chat sessions run.
+ */
+settings: WorkerSettings, };
+
+/**
+ * A chat session's own git worktree.
+ */
+export type Worktree = {
+/**
+ * Its directory below the machine's root.
+ */
+directory: string,
+/**
+ * Its branch.
+ */
+branch: string,
+/**
+ * How it stands.
+ */
+state: WorktreeState,
+/**
+ * Why it was kept, if it was.
+ */
+reason?: string | null, };
+
+/**
+ * How a chat session's own git worktree stands.
+ */
+export type WorktreeState = "wanted" | "present" | "kept" | "removed" | "unknown";
 
 /**
  * Call `worker.chat.writeMessage`: the complete answer, which ends the turn.
@@ -1729,6 +1853,8 @@ export interface Functions {
   "worker.register": { args: RegisterWorkerArgs; reply: WorkerSummary };
   /** Gives a worker another name. */
   "worker.rename": { args: RenameWorkerArgs; reply: Done };
+  /** Sets how the chat sessions of a worker run that start from now on. */
+  "worker.configure": { args: ConfigureWorkerArgs; reply: WorkerSummary };
   /** Removes a worker and closes its chat sessions; its directory stays. */
   "worker.remove": { args: WorkerArgs; reply: Done };
   /** The machine says how a worker's directory is. */
@@ -1738,7 +1864,7 @@ export interface Functions {
   /** Gives a chat session another title. */
   "worker.chat.renameSession": { args: RenameSessionArgs; reply: Done };
   /** Ends a chat session and its process; the transcript stays. */
-  "worker.chat.endSession": { args: ChatArgs; reply: Done };
+  "worker.chat.endSession": { args: EndSessionArgs; reply: Done };
   /** Sends a message; it queues while the chat session is busy or its machine away. */
   "worker.chat.sendMessage": { args: SendMessageArgs; reply: TurnReply };
   /** Stops a turn: a waiting one at once, a running one as soon as the machine hears of it. */
@@ -1785,6 +1911,7 @@ export const FUNCTIONS = {
   "machine.command.finish": { access: "machine", kind: "mutation" },
   "worker.register": { access: "person", kind: "mutation" },
   "worker.rename": { access: "person", kind: "mutation" },
+  "worker.configure": { access: "person", kind: "mutation" },
   "worker.remove": { access: "person", kind: "mutation" },
   "worker.report": { access: "machine", kind: "mutation" },
   "worker.chat.startSession": { access: "person", kind: "mutation" },

@@ -129,9 +129,13 @@ impl Chat {
             title: wanted.title.clone(),
             model: wanted.model.clone(),
             agent: wanted.agent.clone(),
+            sandbox: wanted.sandbox,
         };
-        self.actions
-            .push_back(Output::StartProcess(*last_generation, spec));
+        self.actions.push_back(Output::StartProcess(
+            *last_generation,
+            spec,
+            wanted.worktree.clone(),
+        ));
     }
 
     fn work(&mut self, wanted: &InboxChat, generation: Generation, takes_new: bool) {

@@ -408,11 +408,11 @@ fn bad_operations_are_refused_before_anybody_sees_them() {
         (json!({ "kind": "format_disk" }), "does not know"),
         (
             json!({ "kind": "clone", "url": "--upload-pack=x", "path": "a" }),
-            "not the address",
+            "dash",
         ),
         (
             json!({ "kind": "clone", "url": "https://a.b/c\nd", "path": "a" }),
-            "not the address",
+            "line break",
         ),
         (
             json!({ "kind": "clone", "url": "https://me:secret@a.b/c", "path": "a" }),
@@ -420,7 +420,7 @@ fn bad_operations_are_refused_before_anybody_sees_them() {
         ),
         (
             json!({ "kind": "clone", "url": "x".repeat(3_000), "path": "a" }),
-            "over its limit",
+            "longer than",
         ),
     ] {
         let error = world.refused(operation.clone());
