@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use names::{escape, unescape};
 pub use root::{Root, RootError};
+pub use worktree::Workplace;
 
 /// How long a file system may take to answer.
 const FILES_LIMIT: Duration = Duration::from_secs(60);

@@ -1,5 +1,6 @@
 //! One chat session's process, as a task: takes orders one after the other, passes events on.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use opencode_driver::{AgentProcess, Driver};
@@ -83,22 +84,28 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The real path of the directory: the worker's, or the same one in a worktree, which is made if need be.
-    async fn directory(&self, worker: &str) -> Result<String, String> {
-        let in_worktree = match (&self.worktree, &self.directories) {
-            (None, _) => None,
+    /// Puts the real path of the directory into the spec: the worker's, or the same one in a worktree, which is
+    /// made if need be.
+    async fn enter(&self, spec: &mut SessionSpec) -> Result<(), String> {
+        match (&self.worktree, &self.directories) {
+            (None, _) => {}
             (Some(worktree), Some(directories)) => {
-                Some(directories.worktree(worker, worktree).await?)
+                let workplace = directories.worktree(&spec.directory, worktree).await?;
+                spec.directory = workplace.directory;
+                spec.also_writes.push(text(&workplace.repository)?);
             }
             (Some(_), None) => {
                 return Err("The program that runs on this machine makes no worktrees.".to_owned());
             }
-        };
-        let below = in_worktree.as_deref().unwrap_or(worker);
-        let directory = self.root.directory(below)?;
-        let text = directory.to_str();
-        Ok(text.ok_or("The directory's name is not UTF-8.")?.to_owned())
+        }
+        spec.directory = text(&self.root.directory(&spec.directory)?)?;
+        Ok(())
     }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let text = path.to_str();
+    Ok(text.ok_or("The directory's name is not UTF-8.")?.to_owned())
 }
 
 struct Teller {
@@ -127,7 +134,7 @@ async fn live(
 ) {
     let (events, told) = mpsc::channel(EVENT_QUEUE);
     let started = async {
-        spec.directory = place.directory(&spec.directory).await?;
+        place.enter(&mut spec).await?;
         driver
             .start(spec, events)
             .await

@@ -91,6 +91,7 @@ async fn driver_round(driver: &Opencode, home: &Path, round: u8) -> Result<Round
         model: None,
         agent: None,
         sandbox: protocol::wire::Sandbox::Off,
+        also_writes: Vec::new(),
     };
     let (sender, mut events) = mpsc::channel(EVENTS_WAITING);
     let began = Instant::now();

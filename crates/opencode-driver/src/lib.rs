@@ -7,6 +7,7 @@
 
 mod answer;
 mod asks;
+mod confine;
 mod driver;
 mod http;
 mod locate;

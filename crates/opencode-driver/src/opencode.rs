@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OnceCell, mpsc};
 use tracing::{info, warn};
 
+use crate::confine::{self, Confined};
 use crate::driver::{Driver, DriverError, DriverInfo, StartedSession};
 use crate::http::Server;
 use crate::locate::{LocateConfig, OpencodeBinary, locate};
@@ -138,7 +139,7 @@ impl Launcher {
         let marked =
             std::fs::create_dir_all(&sessions).and_then(|()| storage.mark_unused(&sessions));
         marked.map_err(|error| machine(&sessions, &error))?;
-        self.launch(directory, storage).await
+        self.launch(directory, storage, None).await
     }
 
     /// The opencode to run, looked for once; a failure is not kept.
@@ -149,12 +150,20 @@ impl Launcher {
     }
 
     /// Starts a process that takes requests: `acp` if it comes up, else `serve`.
-    async fn launch(&self, directory: &Path, storage: &Storage) -> Result<Launched, DriverError> {
-        match self.launch_as(Hosting::Acp, directory, storage).await {
+    async fn launch(
+        &self,
+        directory: &Path,
+        storage: &Storage,
+        confined: Option<Confined<'_>>,
+    ) -> Result<Launched, DriverError> {
+        match self
+            .launch_as(Hosting::Acp, directory, storage, confined)
+            .await
+        {
             Err(first @ (DriverError::ExitedAtStart { .. } | DriverError::NeverReady { .. })) => {
                 warn!(error = %first, "`opencode acp` did not come up; trying `opencode serve`");
                 // What `acp` said is what the person can act on, should this fail too.
-                self.launch_as(Hosting::Serve, directory, storage)
+                self.launch_as(Hosting::Serve, directory, storage, confined)
                     .await
                     .map_err(|_| first)
             }
@@ -167,11 +176,12 @@ impl Launcher {
         hosting: Hosting,
         directory: &Path,
         storage: &Storage,
+        confined: Option<Confined<'_>>,
     ) -> Result<Launched, DriverError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_port(hosting, directory, storage).await {
+            match self.try_port(hosting, directory, storage, confined).await {
                 Err(DriverError::ExitedAtStart { stderr, .. })
                     if tries < PORT_TRIES && is_port_taken(&stderr) => {}
                 launched => return launched,
@@ -184,6 +194,7 @@ impl Launcher {
         hosting: Hosting,
         directory: &Path,
         storage: &Storage,
+        confined: Option<Confined<'_>>,
     ) -> Result<Launched, DriverError> {
         let binary = self.binary().await?;
         let port = free_port()?;
@@ -199,13 +210,20 @@ impl Launcher {
             config: &self.config.config,
             lean: lean.as_deref(),
         };
+        let unusable = |error| machine(&self.config.state_dir, &error);
+        let mut environment = environment(&setting, std::env::vars_os()).map_err(unusable)?;
+        let sandbox = confined.map(|confined| {
+            let temporary = absolute(&self.config.state_dir.join("tmp"));
+            confined.give_temporary(&temporary, &mut environment)?;
+            confined.sandbox(&sessions, &environment)
+        });
         let running = launch(Launch {
             supervisor: &self.config.supervisor,
+            sandbox: sandbox.transpose().map_err(unusable)?,
             program: &binary.path,
             hosting,
             arguments: hosting.arguments(&setting),
-            environment: environment(&setting, std::env::vars_os())
-                .map_err(|error| machine(&self.config.state_dir, &error))?,
+            environment,
             directory,
             ready_limit: self.config.ready_limit,
         })
@@ -248,10 +266,12 @@ impl Driver for Opencode {
             reason,
         })?;
         let directory = Path::new(&spec.directory);
+        let confined = confine::wanted(&spec)?;
         let (storage, known) = Storage::of(&spec);
-        let spare = match known {
-            Some(_) => None,
-            None => self.spares.take(directory).await,
+        // A spare is held to nothing.
+        let spare = match (known, confined) {
+            (None, None) => self.spares.take(directory).await,
+            (Some(_), _) | (_, Some(_)) => None,
         };
         if let Some(spare) = spare {
             match self.begin(spare, &spec, None, events.clone()).await {
@@ -264,9 +284,11 @@ impl Driver for Opencode {
                 }
             }
         }
-        let launched = self.launcher.launch(directory, &storage).await?;
+        let launched = self.launcher.launch(directory, &storage, confined).await?;
         let started = self.begin(launched, &spec, known, events).await?;
-        self.spares.keep(directory);
+        if confined.is_none() {
+            self.spares.keep(directory);
+        }
         Ok(started)
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::driver::DriverError;
-use crate::supervisor::{EOF_GRACE, TERM_GRACE};
+use crate::supervisor::{EOF_GRACE, Sandbox, TERM_GRACE};
 use crate::wire::launch::Hosting;
 
 /// How much of its standard error is kept, in bytes.
@@ -30,6 +30,8 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
 pub(crate) struct Launch<'a> {
     /// The supervisor and its arguments, up to and without `--`.
     pub(crate) supervisor: &'a [OsString],
+    /// What it is held to.
+    pub(crate) sandbox: Option<Sandbox>,
     pub(crate) program: &'a Path,
     pub(crate) hosting: Hosting,
     pub(crate) arguments: Vec<OsString>,
@@ -160,6 +162,7 @@ fn spawn(launch: &Launch<'_>) -> Result<Child, DriverError> {
     let mut command = Command::new(supervisor);
     command
         .args(arguments)
+        .args(launch.sandbox.iter().flat_map(Sandbox::options))
         .arg("--")
         .arg(launch.program)
         .args(&launch.arguments)

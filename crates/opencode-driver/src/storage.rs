@@ -147,6 +147,7 @@ mod tests {
             model: None,
             agent: None,
             sandbox: protocol::wire::Sandbox::Off,
+            also_writes: Vec::new(),
         }
     }
 

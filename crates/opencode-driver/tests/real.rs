@@ -10,7 +10,7 @@ mod support;
 use opencode_driver::{LocateConfig, PINNED_VERSION, locate};
 use protocol::driver::{DriverEvent, SessionSpec, TurnRecall};
 use protocol::state::TurnState;
-use protocol::wire::{AskAnswer, AskBody, ChunkOp, PartBody, ToolState};
+use protocol::wire::{AskAnswer, AskBody, ChunkOp, PartBody, Sandbox, ToolState};
 use support::{Bench, Chat, turn_id};
 
 #[tokio::test]
@@ -385,5 +385,44 @@ async fn killed_in_a_turn_and_started_again() {
         seen.end()
     );
     lost.session.process.stop().await;
+    assert_eq!(support::processes_of(bench.home.path()), Vec::<u32>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confined_opencode_writes_where_it_works_and_nowhere_else() {
+    let bench = Bench::new().await;
+    let outside = tempfile::tempdir().unwrap();
+    let spec = SessionSpec {
+        sandbox: Sandbox::Workspace,
+        ..bench.spec(1)
+    };
+    let mut chat = Chat::start(&bench.driver, spec).await;
+    let seen = chat
+        .turn(1, "run echo mine > inside.txt", &[AskAnswer::Once])
+        .await;
+    assert_eq!(seen.tools()[0].state, ToolState::Completed, "{seen:?}");
+    let inside = std::fs::read_to_string(bench.work().join("inside.txt"));
+    assert_eq!(inside.unwrap(), "mine\n");
+
+    let forbidden = outside.path().join("outside.txt");
+    let command = format!("run echo theirs > {}", forbidden.display());
+    let seen = chat
+        .turn(2, &command, &[AskAnswer::Once, AskAnswer::Once])
+        .await;
+    let output = seen.tools()[0].output.clone().unwrap_or_default();
+    assert!(output.contains("Permission denied"), "{seen:?}");
+    assert!(!forbidden.exists());
+
+    // Temporary files have a place of their own, and reading is free.
+    let seen = chat
+        .turn(
+            3,
+            "run cat $(mktemp) /etc/hostname && echo fine",
+            &[AskAnswer::Once, AskAnswer::Once],
+        )
+        .await;
+    let output = seen.tools()[0].output.clone().unwrap_or_default();
+    assert!(output.contains("fine"), "{seen:?}");
+    chat.session.process.stop().await;
     assert_eq!(support::processes_of(bench.home.path()), Vec::<u32>::new());
 }

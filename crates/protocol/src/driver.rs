@@ -22,6 +22,9 @@ pub struct SessionSpec {
     pub agent: Option<String>,
     /// What the process may write to.
     pub sandbox: Sandbox,
+    /// When it is confined: absolute paths that it may write besides its directory, like the data of the
+    /// repository whose worktree it works in.
+    pub also_writes: Vec<String>,
 }
 
 /// How a turn ended.

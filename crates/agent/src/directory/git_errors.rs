@@ -103,6 +103,12 @@ const CAUSES: &[(&[&str], CommandErrorCode, &str)] = &[
         CommandErrorCode::PermissionDenied,
         "The machine's user may not write there, or git tried to write outside of the new folder.",
     ),
+    // git does not say why when it writes files out; what is not permitted it says earlier.
+    (
+        &["unable to write file", "write error", "failed to write"],
+        CommandErrorCode::NoSpace,
+        "A file could not be written; most likely the disk is full. Free some space on the machine, then try again.",
+    ),
 ];
 
 /// Explains why git failed, from what it said last and its exit code.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::errors::failed_at;
 use super::head;
 use super::names::{Below, OWN_PREFIX, escape, unescape};
-use super::root::{Root, kind_of};
+use super::root::{Root, entries_of, kind_of};
 
 /// After so many entries it is looked whether anybody still waits.
 const CANCEL_CHECK_ENTRIES: u32 = 1_024;
@@ -144,7 +144,7 @@ fn find_first(
     let filter = query.filter.as_deref().map(str::to_lowercase);
     let mut heap: BinaryHeap<Place> = BinaryHeap::with_capacity(LISTING_PAGE_ENTRIES + 1);
     let (mut left, mut total) = (0, 0_u32);
-    for (seen, entry) in (1_u32..).zip(rustix::fs::Dir::read_from(directory)?) {
+    for (seen, entry) in (1_u32..).zip(entries_of(directory)?) {
         if seen % CANCEL_CHECK_ENTRIES == 0 && cancel.is_cancelled() {
             break;
         }

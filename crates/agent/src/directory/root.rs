@@ -108,6 +108,14 @@ pub(super) fn open_child(parent: &Dir, name: impl rustix::path::Arg) -> std::io:
     Ok(Dir::from_std_file(std::fs::File::from(opened)))
 }
 
+/// What is in an open directory, from its beginning.
+pub(super) fn entries_of(directory: &Dir) -> std::io::Result<rustix::fs::Dir> {
+    // The handle itself may be one that only leads on.
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+    let opened = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
+    Ok(rustix::fs::Dir::new(opened)?)
+}
+
 /// What is there by that name; a link is not followed. None when nothing is.
 pub(super) fn kind_of(
     parent: &Dir,

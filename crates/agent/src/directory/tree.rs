@@ -7,7 +7,7 @@ use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, RenameFlags};
 use rustix::io::Errno;
 
-use super::root::{kind_of, open_child};
+use super::root::{entries_of, kind_of, open_child};
 
 /// How deep directories are held open at once; what is deeper is brought up first.
 const OPEN_MAX_DEPTH: usize = 32;
@@ -35,7 +35,7 @@ pub(super) fn remove(parent: &Dir, name: impl rustix::path::Arg + Copy) -> std::
 
 /// Empties a directory as far as one look goes. What lies too deep is moved up into `top` for the next round.
 fn empty(top: &Dir, directory: &Dir, depth: usize) -> std::io::Result<()> {
-    for entry in rustix::fs::Dir::read_from(directory)? {
+    for entry in entries_of(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         if matches!(name.to_bytes(), b"." | b"..") {
@@ -87,7 +87,7 @@ pub(super) fn weigh(top: &Dir, limit_bytes: u64) -> u64 {
         let Ok(directory) = top.open_dir(&path) else {
             continue;
         };
-        let Ok(entries) = rustix::fs::Dir::read_from(&directory) else {
+        let Ok(entries) = entries_of(&directory) else {
             continue;
         };
         for entry in entries.flatten() {

@@ -36,13 +36,22 @@ pub(super) struct Removal {
     pub(super) force: bool,
 }
 
+/// Where a chat session with a worktree works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workplace {
+    /// The directory below the root: the same one within the worktree as the worker's within its repository.
+    pub directory: String,
+    /// The repository's data, which a commit in the worktree is written to.
+    pub repository: PathBuf,
+}
+
 impl Directories {
     /// Makes a chat session's worktree of the repository that a worker's directory is in, if it is not there
-    /// already. Gives the directory below the root to work in: the same one within the worktree.
+    /// already.
     ///
     /// # Errors
     /// For a person: why there is none.
-    pub async fn worktree(&self, worker: &str, worktree: &Worktree) -> Result<String, String> {
+    pub async fn worktree(&self, worker: &str, worktree: &Worktree) -> Result<Workplace, String> {
         self.make_worktree(worker, worktree)
             .await
             .map_err(|error| error.message)
@@ -52,12 +61,15 @@ impl Directories {
         &self,
         worker: &str,
         worktree: &Worktree,
-    ) -> Result<String, CommandError> {
+    ) -> Result<Workplace, CommandError> {
         let repository = self.repository(worker).await?;
         let place = self.place(&worktree.directory).await?;
-        let below = inside(&worktree.directory, &repository.prefix);
+        let workplace = Workplace {
+            directory: inside(&worktree.directory, &repository.prefix),
+            repository: repository.common.clone(),
+        };
         match repository.find(self, &place).await? {
-            Found::Whole => return Ok(below),
+            Found::Whole => return Ok(workplace),
             Found::Broken => {
                 let arguments = ["worktree", "remove", "--force", "--force", "--"];
                 repository
@@ -78,7 +90,7 @@ impl Directories {
             let arguments = ["worktree", "add", "--quiet", "-b", &worktree.branch, "--"];
             repository.change(self, &place, &arguments, &[&place]).await
         };
-        added.map(|_| below)
+        added.map(|()| workplace)
     }
 
     /// Removes a worktree and its branch.

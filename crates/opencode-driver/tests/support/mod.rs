@@ -108,6 +108,7 @@ pub fn spec(directory: &Path, chat: u8) -> SessionSpec {
         model: None,
         agent: None,
         sandbox: protocol::wire::Sandbox::Off,
+        also_writes: Vec::new(),
     }
 }
 

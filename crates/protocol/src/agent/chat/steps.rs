@@ -130,6 +130,7 @@ impl Chat {
             model: wanted.model.clone(),
             agent: wanted.agent.clone(),
             sandbox: wanted.sandbox,
+            also_writes: Vec::new(),
         };
         self.actions.push_back(Output::StartProcess(
             *last_generation,
