@@ -13,6 +13,10 @@ describe("routes", () => {
     { page: "settings" },
     { page: "sign-in" },
     { page: "machine", machineId: "mch_01kaq3vh2ef0r9c5m8d7x6w4zb" },
+    { page: "machine", machineId: "mch_01kaq3vh2ef0r9c5m8d7x6w4zb", worker: "wrk_01kaq3vh2ef0r9c5m8d7x6w4zb" },
+    { page: "machine", machineId: "mch_01kaq3vh2ef0r9c5m8d7x6w4zb", tab: "activity" },
+    { page: "machine", machineId: "mch_01kaq3vh2ef0r9c5m8d7x6w4zb", tab: "files", directory: "" },
+    { page: "machine", machineId: "mch_01kaq3vh2ef0r9c5m8d7x6w4zb", tab: "files", directory: "a b/c&d=#?/\\\\ü\\xff" },
     { page: "chat", chatSessionId: "cht_01kaq3vh2ef0r9c5m8d7x6w4zb" },
   ];
   it.each(routes)("$page goes to an address and back", (route) => expect(parse(hrefOf(route))).toEqual(route));

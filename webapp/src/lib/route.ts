@@ -1,10 +1,12 @@
-import type { ChatSessionId, MachineId } from "./backend/wire.gen";
+import type { ChatSessionId, MachineId, WorkerId } from "./backend/wire.gen";
 
 /** Every place in the page. Ids are in the query, since a static export has no paths made of data. */
 export type Route =
   | { page: "home" }
   | { page: "sign-in" }
-  | { page: "machine"; machineId: MachineId }
+  | { page: "machine"; machineId: MachineId; worker?: WorkerId }
+  | { page: "machine"; machineId: MachineId; tab: "files"; directory: string }
+  | { page: "machine"; machineId: MachineId; tab: "activity" }
   | { page: "chat"; chatSessionId: ChatSessionId }
   | { page: "settings" }
   | { page: "not-found" };
@@ -25,12 +27,36 @@ export function parseRoute(pathname: string, query: URLSearchParams): Route {
     case "/settings":
       return { page: "settings" };
     case "/machine":
-      return ID.test(id) ? { page: "machine", machineId: id } : { page: "not-found" };
+      return ID.test(id) ? machineRoute(id, query) : { page: "not-found" };
     case "/chat":
       return ID.test(id) ? { page: "chat", chatSessionId: id } : { page: "not-found" };
     default:
       return { page: "not-found" };
   }
+}
+
+type MachineRoute = Extract<Route, { page: "machine" }>;
+
+function machineRoute(machineId: MachineId, query: URLSearchParams): MachineRoute {
+  switch (query.get("tab")) {
+    case "files":
+      return { page: "machine", machineId, tab: "files", directory: query.get("dir") ?? "" };
+    case "activity":
+      return { page: "machine", machineId, tab: "activity" };
+    default: {
+      const worker = query.get("worker") ?? "";
+      return ID.test(worker) ? { page: "machine", machineId, worker } : { page: "machine", machineId };
+    }
+  }
+}
+
+function machineQuery(route: MachineRoute): URLSearchParams {
+  const query = new URLSearchParams({ id: route.machineId });
+  if ("tab" in route) {
+    query.set("tab", route.tab);
+    if (route.tab === "files" && route.directory !== "") query.set("dir", route.directory);
+  } else if (route.worker !== undefined) query.set("worker", route.worker);
+  return query;
 }
 
 export function hrefOf(route: Route): string {
@@ -39,7 +65,7 @@ export function hrefOf(route: Route): string {
     case "not-found":
       return "/";
     case "machine":
-      return `/machine?id=${encodeURIComponent(route.machineId)}`;
+      return `/machine?${machineQuery(route).toString()}`;
     case "chat":
       return `/chat?id=${encodeURIComponent(route.chatSessionId)}`;
     case "sign-in":

@@ -22,6 +22,8 @@ import { useAction } from "@/lib/backend/react";
 import type { ChatSummary, MachineSummary, WorkerSummary } from "@/lib/backend/wire.gen";
 import { readableLine } from "@/lib/text/sanitise";
 
+import { WorktreeMark } from "./worktree";
+
 export function ChatHeader({
   chat,
   machine,
@@ -52,6 +54,7 @@ export function ChatHeader({
           </RouteLink>
         )}
       </div>
+      <WorktreeMark chat={chat} />
       {(chat.model != null || chat.agent != null) && (
         <span className="truncate font-mono text-2xs text-muted-foreground max-lg:hidden" data-testid="chat-model">
           {[chat.agent, chat.model].filter(Boolean).join(" · ")}
@@ -74,6 +77,8 @@ function ChatMenu({ chat }: { chat: ChatSummary }) {
   const [dialog, setDialog] = useState<"rename" | "end" | null>(null);
   const rename = useAction("worker.chat.renameSession");
   const end = useAction("worker.chat.endSession");
+  const [discardWorktree, setDiscardWorktree] = useState(false);
+  const hasWorktree = chat.worktree?.state === "present" || chat.worktree?.state === "wanted";
   const close = () => setDialog(null);
   return (
     <>
@@ -113,7 +118,7 @@ function ChatMenu({ chat }: { chat: ChatSummary }) {
         confirm="End session"
         error={end.error}
         onConfirm={async () => {
-          if (!(await end.run({ chatSessionId: chat.id }))) return false;
+          if (!(await end.run({ chatSessionId: chat.id, discardWorktree }))) return false;
           toast.success("The session has ended");
           return true;
         }}
@@ -121,7 +126,20 @@ function ChatMenu({ chat }: { chat: ChatSummary }) {
         Its opencode process stops{chat.state === "busy" && ", and the turn that is under way with it"}
         {chat.queuedCount > 0 &&
           `; ${chat.queuedCount === 1 ? "the queued message is" : `${chat.queuedCount} queued messages are`} cancelled`}
-        . The transcript stays, and so do all files. An ended session can&apos;t be taken up again.
+        . The transcript stays, and so do all files{hasWorktree && " but its own worktree"}. An ended session can&apos;t
+        be taken up again.
+        {hasWorktree && (
+          <label className="mt-3 flex items-start gap-2 text-foreground">
+            <input
+              type="checkbox"
+              checked={discardWorktree}
+              onChange={(event) => setDiscardWorktree(event.target.checked)}
+              className="mt-0.5 size-3.5 accent-(--primary)"
+              data-testid="discard-worktree"
+            />
+            Remove its worktree even if there is work in it that is nowhere else. Otherwise it is kept then.
+          </label>
+        )}
       </ConfirmDialog>
     </>
   );

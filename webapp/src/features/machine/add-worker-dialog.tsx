@@ -16,25 +16,36 @@ import {
 import { Input } from "@/components/ui/input";
 import { Label } from "@/components/ui/label";
 import { useAction } from "@/lib/backend/react";
-import { LIMITS, type MachineSummary } from "@/lib/backend/wire.gen";
+import { LIMITS, type MachineSummary, type WorkerSettings } from "@/lib/backend/wire.gen";
 import { byteLength } from "@/lib/text/bytes";
 
 import { cleanDirectory, problemOfDirectory } from "./directory";
+import { cleanSettings, problemOfSettings, SettingsFields } from "./worker-settings";
 
 export function AddWorkerDialog({ machine, children }: { machine: MachineSummary; children: ReactNode }) {
   const [open, setOpen] = useState(false);
   return (
     <Dialog open={open} onOpenChange={setOpen}>
       <DialogTrigger asChild>{children}</DialogTrigger>
-      {open && <AddWorker machine={machine} onClose={() => setOpen(false)} />}
+      {open && <AddWorkerForm machine={machine} onClose={() => setOpen(false)} />}
     </Dialog>
   );
 }
 
-function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () => void }) {
+/** The inside of a dialog that adds a worker, for any directory or for one that was chosen before. */
+export function AddWorkerForm({
+  machine,
+  initialDirectory = "",
+  onClose,
+}: {
+  machine: MachineSummary;
+  initialDirectory?: string;
+  onClose: () => void;
+}) {
   const { run, pending, error } = useAction("worker.register");
-  const [directory, setDirectory] = useState("");
+  const [directory, setDirectory] = useState(initialDirectory);
   const [name, setName] = useState("");
+  const [settings, setSettings] = useState<WorkerSettings>({ sandbox: "off" });
   const root = machine.info?.root ?? "root";
   const problem = problemOfDirectory(directory, machine.info?.root);
   const nameTooLong = byteLength(name.trim()) > LIMITS.nameMaxBytes;
@@ -45,6 +56,7 @@ function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () 
       machineId: machine.id,
       directory: cleanDirectory(directory, machine.info?.root),
       name: name.trim() || null,
+      settings: cleanSettings(settings),
     });
     if (worker) onClose();
   };
@@ -66,7 +78,7 @@ function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () 
             </span>
             <input
               id="worker-directory"
-              autoFocus
+              autoFocus={initialDirectory === ""}
               autoComplete="off"
               autoCapitalize="off"
               spellCheck={false}
@@ -87,6 +99,7 @@ function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () 
           </Label>
           <Input
             id="worker-name"
+            autoFocus={initialDirectory !== ""}
             autoComplete="off"
             placeholder={cleanDirectory(directory, machine.info?.root).split("/").at(-1) ?? ""}
             value={name}
@@ -96,12 +109,17 @@ function AddWorker({ machine, onClose }: { machine: MachineSummary; onClose: () 
           />
           {nameTooLong && <p className="text-xs text-bad">A name has at most {LIMITS.nameMaxBytes} bytes.</p>}
         </div>
+        <SettingsFields machine={machine} settings={settings} onChange={setSettings} />
         {error && <ErrorNote>{error.message}</ErrorNote>}
         <DialogFooter>
           <Button variant="outline" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" disabled={pending || problem !== null || nameTooLong} data-testid="worker-create">
+          <Button
+            type="submit"
+            disabled={pending || problem !== null || nameTooLong || problemOfSettings(settings) !== null}
+            data-testid="worker-create"
+          >
             {pending ? "Adding…" : "Add worker"}
           </Button>
         </DialogFooter>

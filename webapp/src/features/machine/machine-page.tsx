@@ -1,7 +1,7 @@
 "use client";
 
 import { EllipsisIcon, KeyRoundIcon, PencilIcon, PlusIcon, Trash2Icon } from "lucide-react";
-import { useState } from "react";
+import { useState, type ReactNode } from "react";
 import { toast } from "sonner";
 
 import { ConfirmDialog } from "@/components/confirm-dialog";
@@ -18,18 +18,25 @@ import {
   DropdownMenuTrigger,
 } from "@/components/ui/dropdown-menu";
 import { Skeleton } from "@/components/ui/skeleton";
+import { ActivityList } from "@/features/activity/activity-list";
+import { OpenCommands } from "@/features/activity/open-commands";
+import { DirectoryBrowser } from "@/features/directory/directory-browser";
 import { KeyPanel } from "@/features/machines/key-panel";
 import { NotFound } from "@/features/shell/not-found";
 import { PageHeader } from "@/features/shell/page-header";
 import { useAction, useWatch } from "@/lib/backend/react";
-import type { MachineId, MachineSummary, RegistrationKeyReply } from "@/lib/backend/wire.gen";
-import { navigate } from "@/lib/route";
+import type { MachineSummary, MachineView, RegistrationKeyReply, WorkerId } from "@/lib/backend/wire.gen";
+import { navigate, type Route } from "@/lib/route";
 
-import { AddWorkerDialog } from "./add-worker-dialog";
+import { AddWorkerDialog, AddWorkerForm } from "./add-worker-dialog";
 import { MachineFacts } from "./machine-facts";
+import { MachineTabs } from "./machine-tabs";
 import { WorkerCard } from "./worker-card";
 
-export function MachinePage({ machineId }: { machineId: MachineId }) {
+export type MachineRoute = Extract<Route, { page: "machine" }>;
+
+export function MachinePage({ route }: { route: MachineRoute }) {
+  const { machineId } = route;
   const { value, state } = useWatch("machine.view", { machineId });
   if (state.kind === "refused" && state.error.code === "not_found")
     return <NotFound what="This machine does not exist, or has been revoked." />;
@@ -49,7 +56,7 @@ export function MachinePage({ machineId }: { machineId: MachineId }) {
       </>
     );
   }
-  const { machine, workers, chats } = value;
+  const { machine } = value;
   return (
     <>
       <PageHeader>
@@ -67,37 +74,81 @@ export function MachinePage({ machineId }: { machineId: MachineId }) {
           </AddWorkerDialog>
         </div>
       </PageHeader>
-      <div className="min-h-0 flex-1 overflow-y-auto scroll-thin">
-        <div className="mx-auto flex w-full max-w-4xl flex-col gap-6 p-4 md:p-6">
-          <MachineFacts machine={machine} />
-          {machine.state === "created" && <NotStarted machine={machine} />}
-          {machine.state === "registered" && workers.length === 0 && (
-            <div
-              className="flex flex-col items-center gap-3 rounded-xl border border-dashed px-6 py-12 text-center"
-              data-testid="no-workers"
-            >
-              <h2 className="font-medium">No worker yet</h2>
-              <p className="max-w-sm text-muted-foreground">
-                A worker is a directory below this machine&apos;s root, usually a repository. Chats run in it.
-              </p>
-              <AddWorkerDialog machine={machine}>
-                <Button>
-                  <PlusIcon />
-                  Add worker
-                </Button>
-              </AddWorkerDialog>
-            </div>
+      {machine.state === "registered" && <MachineTabs route={route} workerCount={value.workers.length} />}
+      <MachineBody view={value} route={route} />
+    </>
+  );
+}
+
+function MachineBody({ view, route }: { view: MachineView; route: MachineRoute }) {
+  const { machine } = view;
+  const { value: latest } = useWatch("machine.activity", { machineId: machine.id, reads: false });
+  const [workerAt, setWorkerAt] = useState<string | null>(null);
+  const tab = "tab" in route ? route.tab : "workers";
+  return (
+    <>
+      <OpenCommands view={view} changes={latest?.commands} onAddWorker={setWorkerAt} />
+      {tab === "files" && "directory" in route ? (
+        <DirectoryBrowser view={view} directory={route.directory} changes={latest?.commands} />
+      ) : (
+        <Scrolled>
+          {tab === "activity" ? (
+            <ActivityList machine={machine} />
+          ) : (
+            <Workers view={view} highlighted={"worker" in route ? route.worker : undefined} />
           )}
-          {workers.map((worker) => (
-            <WorkerCard
-              key={worker.id}
-              worker={worker}
-              view={value}
-              chats={chats.filter((chat) => chat.workerId === worker.id)}
-            />
-          ))}
+        </Scrolled>
+      )}
+      <Dialog open={workerAt !== null} onOpenChange={(open) => !open && setWorkerAt(null)}>
+        {workerAt !== null && (
+          <AddWorkerForm machine={machine} initialDirectory={workerAt} onClose={() => setWorkerAt(null)} />
+        )}
+      </Dialog>
+    </>
+  );
+}
+
+function Scrolled({ children }: { children: ReactNode }) {
+  return (
+    <div className="min-h-0 flex-1 overflow-y-auto scroll-thin">
+      <div className="mx-auto flex w-full max-w-4xl flex-col gap-6 p-4 md:p-6">{children}</div>
+    </div>
+  );
+}
+
+function Workers({ view, highlighted }: { view: MachineView; highlighted: WorkerId | undefined }) {
+  const { machine, workers, chats } = view;
+  return (
+    <>
+      <MachineFacts machine={machine} />
+      {machine.state === "created" && <NotStarted machine={machine} />}
+      {machine.state === "registered" && workers.length === 0 && (
+        <div
+          className="flex flex-col items-center gap-3 rounded-xl border border-dashed px-6 py-12 text-center"
+          data-testid="no-workers"
+        >
+          <h2 className="font-medium">No worker yet</h2>
+          <p className="max-w-sm text-muted-foreground">
+            A worker is a directory below this machine&apos;s root, usually a repository. Chats run in it. Look for one
+            under Files, or clone one there.
+          </p>
+          <AddWorkerDialog machine={machine}>
+            <Button>
+              <PlusIcon />
+              Add worker
+            </Button>
+          </AddWorkerDialog>
         </div>
-      </div>
+      )}
+      {workers.map((worker) => (
+        <WorkerCard
+          key={worker.id}
+          worker={worker}
+          view={view}
+          chats={chats.filter((chat) => chat.workerId === worker.id)}
+          highlighted={worker.id === highlighted}
+        />
+      ))}
     </>
   );
 }

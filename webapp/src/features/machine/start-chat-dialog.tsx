@@ -18,8 +18,7 @@ import { LIMITS, type WorkerSummary } from "@/lib/backend/wire.gen";
 import { byteLength } from "@/lib/text/bytes";
 
 import { useStartChat } from "./use-start-chat";
-
-const MODEL_FORM = /^[^\s/]+\/\S+$/;
+import { MODEL_FORM } from "./worker-settings";
 
 /** Starts a chat with a title, model or agent of one's choice. */
 export function StartChatDialog({ worker, children }: { worker: WorkerSummary; children: ReactNode }) {
@@ -37,6 +36,7 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
   const [title, setTitle] = useState("");
   const [model, setModel] = useState("");
   const [agent, setAgent] = useState("");
+  const [ownWorktree, setOwnWorktree] = useState(false);
   const modelWrong = model.trim() !== "" && !MODEL_FORM.test(model.trim());
   const titleTooLong = byteLength(title.trim()) > LIMITS.nameMaxBytes;
 
@@ -47,6 +47,7 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
       title: title.trim() || null,
       model: model.trim() || null,
       agent: agent.trim() || null,
+      ownWorktree,
     });
     if (started) onClose();
   };
@@ -55,7 +56,9 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
     <DialogContent data-testid="start-chat-dialog">
       <DialogHeader>
         <DialogTitle>Start a chat with {worker.name}</DialogTitle>
-        <DialogDescription>What you leave empty is opencode&apos;s own default on that machine.</DialogDescription>
+        <DialogDescription>
+          What you leave empty is as the worker is set, or else opencode&apos;s own choice.
+        </DialogDescription>
       </DialogHeader>
       <form className="flex flex-col gap-4" onSubmit={(event) => void submit(event)}>
         <Field
@@ -84,6 +87,24 @@ function Options({ worker, onClose }: { worker: WorkerSummary; onClose: () => vo
           onChange={setAgent}
           problem={null}
         />
+        <label className="flex cursor-pointer items-start gap-2.5 rounded-md border px-3 py-2 has-checked:border-ring has-checked:bg-accent/50 has-focus-visible:ring-[3px] has-focus-visible:ring-ring/35">
+          <input
+            type="checkbox"
+            checked={ownWorktree}
+            onChange={(event) => setOwnWorktree(event.target.checked)}
+            className="mt-0.5 size-3.5 accent-(--primary)"
+            data-testid="own-worktree"
+          />
+          <span className="min-w-0">
+            <span className="font-medium">Its own git worktree</span>
+            <span className="block text-xs text-muted-foreground">
+              {worker.openChatCount > 0
+                ? "Chats in one folder overwrite each other's work. With its own worktree, this one works on a branch of its own beside them. "
+                : "The chat works on a branch of its own, apart from the folder itself. "}
+              Only for a git repository. It goes when the session ends, unless there is work in it that is nowhere else.
+            </span>
+          </span>
+        </label>
         <DialogFooter>
           <Button variant="outline" onClick={onClose}>
             Cancel

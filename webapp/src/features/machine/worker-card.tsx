@@ -5,14 +5,17 @@ import {
   FolderIcon,
   MessageSquarePlusIcon,
   PencilIcon,
+  Settings2Icon,
+  ShieldCheckIcon,
   SlidersHorizontalIcon,
   Trash2Icon,
 } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { toast } from "sonner";
 
 import { ConfirmDialog } from "@/components/confirm-dialog";
 import { RenameDialog } from "@/components/rename-dialog";
+import { RouteLink } from "@/components/route-link";
 import { Badge } from "@/components/ui/badge";
 import { Button } from "@/components/ui/button";
 import {
@@ -22,23 +25,40 @@ import {
   DropdownMenuSeparator,
   DropdownMenuTrigger,
 } from "@/components/ui/dropdown-menu";
+import { shownName } from "@/features/directory/paths";
 import { ChatRow } from "@/features/machines/chat-row";
 import { useAction } from "@/lib/backend/react";
-import type { ChatSummary, MachineView, WorkerState, WorkerSummary } from "@/lib/backend/wire.gen";
+import type {
+  ChatSummary,
+  MachineSummary,
+  MachineView,
+  WorkerSettings,
+  WorkerState,
+  WorkerSummary,
+} from "@/lib/backend/wire.gen";
+import { cn } from "@/lib/utils";
 
 import { StartChatDialog } from "./start-chat-dialog";
 import { useStartChat } from "./use-start-chat";
+import { WorkerSettingsDialog } from "./worker-settings";
 
 /** A worker with its chats. */
 export function WorkerCard({
   worker,
   view,
   chats,
+  highlighted = false,
 }: {
   worker: WorkerSummary;
   view: MachineView;
   chats: ChatSummary[];
+  /** Somebody followed a link to it. */
+  highlighted?: boolean;
 }) {
+  const card = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (highlighted) card.current?.scrollIntoView({ block: "center" });
+  }, [highlighted]);
   const { start, pending } = useStartChat();
   const [showEnded, setShowEnded] = useState(false);
   const open = chats.filter((chat) => chat.state !== "closed");
@@ -46,7 +66,8 @@ export function WorkerCard({
   return (
     <section
       aria-label={worker.name}
-      className="overflow-hidden rounded-xl border bg-card"
+      ref={card}
+      className={cn("overflow-hidden rounded-xl border bg-card", highlighted && "ring-[3px] ring-ring/35")}
       data-testid="worker-card"
       data-worker-id={worker.id}
     >
@@ -55,12 +76,18 @@ export function WorkerCard({
         <h2 className="font-medium" data-testid="worker-title">
           {worker.name}
         </h2>
-        <code className="min-w-0 truncate font-mono text-xs text-muted-foreground" title={worker.directory}>
-          {worker.directory || "the root itself"}
-        </code>
+        <RouteLink
+          to={{ page: "machine", machineId: worker.machineId, tab: "files", directory: worker.directory }}
+          className="min-w-0 truncate rounded-sm font-mono text-xs text-muted-foreground underline-offset-4 outline-none hover:text-foreground hover:underline focus-visible:ring-[3px] focus-visible:ring-ring/50"
+          title="Show its files"
+          data-testid="worker-files"
+        >
+          {worker.directory === "" ? "the root itself" : shownName(worker.directory)}
+        </RouteLink>
         <WorkerBadge state={worker.state} />
+        <SettingsBadges settings={worker.settings} />
         <div className="ml-auto flex items-center gap-1">
-          <WorkerMenu worker={worker} />
+          <WorkerMenu worker={worker} machine={view.machine} />
           <StartChatDialog worker={worker}>
             <Button
               variant="ghost"
@@ -132,8 +159,26 @@ function WorkerBadge({ state }: { state: WorkerState }) {
   );
 }
 
-function WorkerMenu({ worker }: { worker: WorkerSummary }) {
-  const [dialog, setDialog] = useState<"rename" | "remove" | null>(null);
+function SettingsBadges({ settings }: { settings: WorkerSettings }) {
+  const chosen = [settings.agent, settings.model].filter(Boolean).join(" · ");
+  return (
+    <>
+      {settings.sandbox === "workspace" && (
+        <Badge variant="outline" data-testid="worker-sandbox">
+          <ShieldCheckIcon /> sandbox
+        </Badge>
+      )}
+      {chosen !== "" && (
+        <span className="max-w-56 truncate font-mono text-2xs text-muted-foreground" title={chosen}>
+          {chosen}
+        </span>
+      )}
+    </>
+  );
+}
+
+function WorkerMenu({ worker, machine }: { worker: WorkerSummary; machine: MachineSummary }) {
+  const [dialog, setDialog] = useState<"rename" | "settings" | "remove" | null>(null);
   const rename = useAction("worker.rename");
   const remove = useAction("worker.remove");
   const close = () => setDialog(null);
@@ -148,6 +193,9 @@ function WorkerMenu({ worker }: { worker: WorkerSummary }) {
         <DropdownMenuContent align="end">
           <DropdownMenuItem onSelect={() => setDialog("rename")}>
             <PencilIcon /> Rename…
+          </DropdownMenuItem>
+          <DropdownMenuItem onSelect={() => setDialog("settings")} data-testid="worker-settings">
+            <Settings2Icon /> Settings…
           </DropdownMenuItem>
           <DropdownMenuSeparator />
           <DropdownMenuItem variant="destructive" onSelect={() => setDialog("remove")} data-testid="worker-remove">
@@ -164,6 +212,7 @@ function WorkerMenu({ worker }: { worker: WorkerSummary }) {
         error={rename.error}
         onRename={async (name) => (await rename.run({ workerId: worker.id, name })) !== null}
       />
+      {dialog === "settings" && <WorkerSettingsDialog worker={worker} machine={machine} onClose={close} />}
       <ConfirmDialog
         open={dialog === "remove"}
         onClose={close}

@@ -71,7 +71,7 @@ function RoutedPage({ route }: { route: Route }) {
     case "sign-in":
       return <MachinesPage />;
     case "machine":
-      return <MachinePage key={route.machineId} machineId={route.machineId} />;
+      return <MachinePage key={route.machineId} route={route} />;
     case "chat":
       return <ChatPage key={route.chatSessionId} chatSessionId={route.chatSessionId} />;
     case "settings":

@@ -13,7 +13,7 @@ import type { ErrorCode } from "../wire.gen";
 import { FakeDirectories } from "./directories";
 import { FakeAgent } from "./script";
 import { seed } from "./seed";
-import { FakeWorld } from "./world";
+import { FakeWorld, type FakeChat } from "./world";
 
 const KEY_LIFE_MS = 10 * 60_000;
 const TRANSCRIPT_PAGE = 50;
@@ -156,7 +156,7 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
       world.machines = world.machines.filter(({ id }) => id !== machineId);
       return {};
     },
-    "worker.register": ({ machineId, directory, name }) => {
+    "worker.register": ({ machineId, directory, name, settings }) => {
       const row = {
         id: world.id("wrk"),
         machineId,
@@ -165,9 +165,14 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
         state: "ready" as const,
         createdAt: Date.now(),
         openChatCount: 0,
+        settings,
       };
       world.workers.push(row);
       return row;
+    },
+    "worker.configure": ({ workerId, settings }) => {
+      worker(workerId).settings = settings;
+      return worker(workerId);
     },
     "worker.rename": ({ workerId, name }) => {
       worker(workerId).name = name;
@@ -177,21 +182,24 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
       world.workers = world.workers.filter(({ id }) => id !== workerId);
       return {};
     },
-    "worker.chat.startSession": ({ workerId, title, model, agent: agentName }) => {
+    "worker.chat.startSession": ({ workerId, title, model, agent: agentName, ownWorktree }) => {
       const now = Date.now();
-      const row = {
+      const id = world.id("cht");
+      const place = `${worker(workerId).directory}-worktrees/${id.slice(-6)}`;
+      const row: FakeChat = {
         summary: {
-          id: world.id("cht"),
+          id,
           machineId: worker(workerId).machineId,
           workerId,
           title: title ?? "",
-          state: "requested" as const,
+          state: "requested",
           model,
           agent: agentName,
           queuedCount: 0,
           pendingAskCount: 0,
           createdAt: now,
           activeAt: now,
+          worktree: ownWorktree ? { directory: place, branch: `orchestrator/${id.slice(-6)}`, state: "present" } : null,
         },
         turns: [],
         asks: [],
@@ -204,9 +212,13 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
       chat(chatSessionId).summary.title = title;
       return {};
     },
-    "worker.chat.endSession": ({ chatSessionId }) => {
+    "worker.chat.endSession": ({ chatSessionId, discardWorktree }) => {
       const row = chat(chatSessionId);
       row.summary.state = "closed";
+      if (row.summary.worktree)
+        row.summary.worktree = discardWorktree
+          ? { ...row.summary.worktree, state: "removed" }
+          : { ...row.summary.worktree, state: "kept", reason: "2 files in it are changed and not committed." };
       row.asks = [];
       for (const open of row.turns) if (open.summary.endedAt == null) world.end(open, "cancelled");
       return {};

@@ -177,7 +177,15 @@ export class FakeDirectories {
         this.#trash.delete(operation.trashed);
         return { kind: "done" };
       }
-      default:
+      case "remove_worktree": {
+        const worktree = this.#world.chat(operation.chatSessionId)?.summary.worktree;
+        if (!worktree) throw new Refusal("not_found", "This chat has no worktree.");
+        if (!operation.force) throw new Refusal("unsaved_work", "2 files in it are changed and not committed.");
+        worktree.state = "removed";
+        return { kind: "done" };
+      }
+      case "clone":
+      case "unknown":
         throw new Refusal("other", "The fake machine does not know how to do that.");
     }
   }

@@ -91,7 +91,11 @@ export function seed(world: FakeWorld, now = Date.now()): void {
 }
 
 function info(hostname: string, os: string, arch: string, root: string): MachineInfo {
-  return { hostname, os, arch, root, agentVersion: "0.1.0", opencodeVersion: "1.18.33" };
+  const enforcement =
+    os === "linux"
+      ? "Landlock holds git, and opencode where a worker asks for it, to the folders they may write to."
+      : "The kernel has no Landlock, so nothing holds git or opencode to their folders.";
+  return { hostname, os, arch, root, agentVersion: "0.1.0", opencodeVersion: "1.18.33", enforcement };
 }
 
 function machine(world: FakeWorld, name: string, presence: Presence, machineInfo: MachineInfo | null): MachineSummary {
@@ -127,6 +131,7 @@ function worker(
     state: "ready" as const,
     createdAt: Date.now() - 8_000 * MINUTE,
     openChatCount: 0,
+    settings: { sandbox: "off" as const },
   };
   world.workers.push(row);
   return row;
