@@ -1,4 +1,6 @@
 mod command;
+mod worktree;
+mod world;
 
 use serde_json::{Value, json};
 
