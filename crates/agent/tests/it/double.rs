@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use agent::Agent;
+use agent::{Agent, DirectorySettings};
 use async_trait::async_trait;
 use futures::StreamExt;
 use opencode_driver::{AgentProcess, Driver, DriverError, DriverInfo, StartedSession};
@@ -11,6 +11,7 @@ use protocol::driver::{DriverEvent, SessionSpec, TurnEnd, TurnRecall};
 use protocol::functions::{
     CreateMachine, Function, Kind, RegisterMachine, RegisterWorker, SendMessage, StartSession,
 };
+use protocol::git_url::GitProtocol;
 use protocol::ids::{ChatSessionId, TurnId};
 use protocol::state::TurnState;
 use protocol::wire::{
@@ -36,6 +37,7 @@ pub(crate) struct Double {
     told: mpsc::Sender<Told>,
     recalls: Arc<Mutex<BTreeMap<TurnId, TurnRecall>>>,
     refuses: Arc<Mutex<Option<DriverError>>>,
+    directories: Arc<Mutex<BTreeMap<ChatSessionId, String>>>,
 }
 
 impl Double {
@@ -45,12 +47,18 @@ impl Double {
             told,
             recalls: Arc::default(),
             refuses: Arc::default(),
+            directories: Arc::default(),
         };
         (double, heard)
     }
 
     pub(crate) fn remember(&self, turn: &TurnId, recall: TurnRecall) {
         self.recalls.lock().unwrap().insert(turn.clone(), recall);
+    }
+
+    /// Where a chat session's process was started.
+    pub(crate) fn directory_of(&self, chat: &ChatSessionId) -> String {
+        self.directories.lock().unwrap()[chat].clone()
     }
 
     pub(crate) fn refuse(&self, error: Option<DriverError>) {
@@ -76,6 +84,8 @@ impl Driver for Double {
         if let Some(error) = self.refuses.lock().unwrap().clone() {
             return Err(error);
         }
+        let mut directories = self.directories.lock().unwrap();
+        directories.insert(spec.chat_session_id.clone(), spec.directory);
         Ok(StartedSession {
             agent_session_id: format!("double-{}", spec.chat_session_id),
             model: None,
@@ -189,9 +199,13 @@ impl Stage {
     }
 
     pub(crate) fn agent(&self, double: &Double) -> Agent {
+        let supervisor = env!("CARGO_BIN_EXE_agent-supervise");
+        let mut directories = DirectorySettings::new(vec![supervisor.into()]);
+        directories.protocols.push(GitProtocol::Http);
         Agent::builder(self.credentials.clone(), self.root.path())
             .transport(Arc::new(self.backend.clone()))
             .driver(Arc::new(double.clone()))
+            .directories(directories)
             .start()
             .unwrap()
     }

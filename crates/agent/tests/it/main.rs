@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod commands;
 mod double;
 
 use double::{Double, Stage, Told, ask, ended, message, text};
