@@ -36,7 +36,7 @@ export function BrowserToolbar(props: {
           type="text"
           role="searchbox"
           aria-label="Filter this folder by name"
-          placeholder="Filter by name"
+          placeholder="Filter"
           autoComplete="off"
           spellCheck={false}
           value={filter}

@@ -5,7 +5,7 @@ import { toast } from "sonner";
 
 import { isThere, presenceOf } from "@/components/presence";
 import { Button } from "@/components/ui/button";
-import { useAction, useConnection } from "@/lib/backend/react";
+import { useAction } from "@/lib/backend/react";
 import type { CommandSummary, MachineView, WorkerSummary } from "@/lib/backend/wire.gen";
 import { copyText } from "@/lib/copy";
 import { navigate } from "@/lib/route";
@@ -51,7 +51,6 @@ export function DirectoryBrowser({
   const cancel = useAction("machine.command.cancel", (error) =>
     toast.error("The request was not cancelled", { description: error.message }),
   );
-  const live = useConnection().kind === "live";
   const there = isThere(machine);
   const folder = state.folders.get(placeKey(top));
   const workersAt = useMemo(() => byDirectory(workers), [workers]);
@@ -80,7 +79,13 @@ export function DirectoryBrowser({
     },
     [goTo, root],
   );
-  const seen = useCallback((paths: readonly string[]) => there && store.inspect(paths), [store, there]);
+  const seen = useCallback(
+    (paths: readonly string[]) => {
+      // A question about what changes all the time is not worth waiting for a machine that is away.
+      if (there) store.inspect(paths);
+    },
+    [store, there],
+  );
   const retry = useCallback((of: Folder) => store.refresh(of.directory), [store]);
   const more = useCallback((of: Folder) => store.loadMore(of), [store]);
   const cancelListing = (of: Folder) => of.command && void cancel.run({ commandId: of.command.id });
@@ -131,7 +136,7 @@ export function DirectoryBrowser({
         rows={rows}
         machineId={machineId}
         machineName={machine.name}
-        machineThere={there && live}
+        machineThere={there}
         repositories={state.repositories}
         workersAt={workersAt}
         onToggle={toggle}

@@ -81,7 +81,7 @@ export function EntryMenu(props: {
             <PencilIcon /> Rename…
           </DropdownMenuItem>
           <DropdownMenuItem variant="destructive" onSelect={act("trash")} data-testid="row-trash">
-            <Trash2Icon /> Move to trash…
+            <Trash2Icon /> Move to trash
           </DropdownMenuItem>
         </DropdownMenuContent>
       )}

@@ -185,6 +185,8 @@ function useSeen(rows: readonly Row[], from: number, to: number, onSeen: (paths:
     };
   }, [rows, from, to]);
   const { repositories } = seen;
-  useEffect(() => onSeen(repositories), [repositories, onSeen]);
+  useEffect(() => {
+    onSeen(repositories);
+  }, [repositories, onSeen]);
   return seen;
 }
