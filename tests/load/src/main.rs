@@ -1,7 +1,8 @@
-//! Measures the running product beside a yardstick in the same run: `tests/load/run latency`, `first-word` or
-//! `memory`. The method and the figures are in `docs/performance.md`.
+//! Measures the running product beside a yardstick in the same run: `tests/load/run latency`, `first-word`,
+//! `directory` or `memory`. The method and the figures are in `docs/performance.md`.
 #![allow(clippy::print_stdout, reason = "figures are what it prints")]
 
+mod directory;
 mod figures;
 mod first_word;
 mod latency;
@@ -48,6 +49,8 @@ enum What {
     Latency(latency::Options),
     /// From starting a chat and from sending a message to the first streamed word, beside plain opencode
     FirstWord(first_word::Options),
+    /// From a request to the listing at whoever watches, beside `ls -la`; a clone beside plain `git clone`
+    Directory(directory::Options),
     /// The resident memory of the hub and of a machine's agent
     Memory(memory::Options),
 }
@@ -119,6 +122,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         match options.what {
             What::Latency(options) => latency::run(&programs, &options).await,
             What::FirstWord(options) => first_word::run(&programs, &options).await,
+            What::Directory(options) => directory::run(&programs, &options).await,
             What::Memory(options) => memory::run(&programs, &options).await,
         }
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use protocol::functions::{CreateMachine, ListMachines, RegisterWorker};
-use protocol::ids::WorkerId;
+use protocol::ids::{MachineId, WorkerId};
 use protocol::secret::Secret;
 use protocol::wire::{
     CreateMachineArgs, MachineList, NoArgs, Presence, RegisterWorkerArgs, WorkerSettings,
@@ -98,6 +98,11 @@ impl Home {
         self.path("root").join(PROJECT)
     }
 
+    /// The machine's root.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path("root")
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -148,6 +153,7 @@ impl Home {
 #[derive(Debug)]
 pub(crate) struct Product {
     pub(crate) person: Person,
+    pub(crate) machine_id: MachineId,
     pub(crate) worker: WorkerId,
     hub: Child,
     machine: Child,
@@ -223,7 +229,7 @@ impl Product {
 
         let machine_id = online(&person).await?;
         let args = RegisterWorkerArgs {
-            machine_id,
+            machine_id: machine_id.clone(),
             directory: PROJECT.to_owned(),
             name: None,
             settings: WorkerSettings::default(),
@@ -231,6 +237,7 @@ impl Product {
         let worker = person.call::<RegisterWorker>(&args).await?.id;
         Ok(Self {
             person,
+            machine_id,
             worker,
             hub,
             machine,
@@ -281,7 +288,7 @@ impl Product {
 }
 
 /// Waits until the person's machine is online.
-async fn online(person: &Person) -> Result<protocol::ids::MachineId, Failure> {
+async fn online(person: &Person) -> Result<MachineId, Failure> {
     let mut lists = person.watch::<ListMachines>(&NoArgs {})?;
     loop {
         let value = tokio::time::timeout(LIMIT, lists.next())
