@@ -35,6 +35,7 @@ const CAUSES: &[(&[&str], CommandErrorCode, &str)] = &[
             "could not read Username",
             "could not read Password",
             "terminal prompts disabled",
+            "unable to get password from user",
             "Authentication failed",
             "Permission denied (",
             "The requested URL returned error: 401",

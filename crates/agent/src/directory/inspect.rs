@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn changes_are_counted_by_record_wherever_the_pieces_are_cut() {
         let said =
-            b"# branch.oid abc\0# branch.head main\01 .M N... 1 2 3 4 5 a b\0? 1 odd\0u UU x\0";
+            b"# branch.oid abc\0# branch.head main\x001 .M N... 1 2 3 4 5 a b\0? 1 odd\0u UU x\0";
         for size in 1..said.len() {
             let mut status = Status::default();
             said.chunks(size).for_each(|piece| status.take(piece));

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::errors::failed_at;
 use super::head;
 use super::names::{Below, OWN_PREFIX, escape, unescape};
-use super::root::{Root, entries_of, kind_of};
+use super::root::{Root, entries_of, kind_of_entry};
 
 /// After so many entries it is looked whether anybody still waits.
 const CANCEL_CHECK_ENTRIES: u32 = 1_024;
@@ -153,11 +153,7 @@ fn find_first(
         if !is_wanted(name, query.hidden, filter.as_deref()) {
             continue;
         }
-        let kind = match entry.file_type() {
-            // Some file systems don't say.
-            FileType::Unknown => kind_of(directory, name)?.unwrap_or(FileType::Unknown),
-            kind => kind,
-        };
+        let kind = kind_of_entry(directory, &entry)?;
         total = total.saturating_add(1);
         let place = key(kind, name);
         if after.as_ref().is_some_and(|after| place <= after.key()) {
@@ -215,7 +211,7 @@ fn describe(directory: &Dir, place: &Place) -> DirectoryEntry {
             .and_then(|stat| u64::try_from(stat.st_size).ok()),
         modified_at: stat.and_then(|stat| {
             let seconds = u64::try_from(stat.st_mtime).ok()?;
-            let ms = u64::try_from(stat.st_mtime_nsec).ok()? / 1_000_000;
+            let ms = stat.st_mtime_nsec / 1_000_000;
             Some(Timestamp::from_ms(
                 seconds.checked_mul(1_000)?.saturating_add(ms),
             ))

@@ -12,11 +12,13 @@ const KEPT_BYTES: usize = 16 * 1024;
 const ENDS_MAX: usize = 16;
 
 /// The phases that git names, and what a person reads. Others are a server's own words and are not shown.
-const PHASES: [(&str, &str); 7] = [
+const PHASES: [(&str, &str); 8] = [
     ("Enumerating objects", "Counting objects"),
     ("Counting objects", "Counting objects"),
     ("Compressing objects", "Compressing objects"),
     ("Receiving objects", "Receiving objects"),
+    // What git does with few objects instead of receiving them into a pack.
+    ("Unpacking objects", "Receiving objects"),
     ("Resolving deltas", "Resolving deltas"),
     ("Updating files", "Writing files"),
     ("Filtering content", "Fetching large files"),

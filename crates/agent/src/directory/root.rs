@@ -39,10 +39,15 @@ impl Root {
     /// # Errors
     /// [`RootError`] when it is not a directory that can be used.
     pub fn open(path: &Path) -> Result<Self, RootError> {
-        let unusable = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => RootError::Missing(path.to_owned()),
-            std::io::ErrorKind::NotADirectory => RootError::NotADirectory(path.to_owned()),
-            _ => RootError::Unusable(path.to_owned(), error),
+        let unusable = |error: std::io::Error| {
+            let path = path.to_owned();
+            if error.kind() == std::io::ErrorKind::NotFound {
+                RootError::Missing(path)
+            } else if error.kind() == std::io::ErrorKind::NotADirectory {
+                RootError::NotADirectory(path)
+            } else {
+                RootError::Unusable(path, error)
+            }
         };
         let handle = Dir::open_ambient_dir(path, ambient_authority()).map_err(unusable)?;
         handle.entries().map_err(unusable)?;
@@ -79,15 +84,17 @@ impl Root {
             directory.entries()?;
             path_of(&directory)
         });
-        found.map_err(|error| match code(&error) {
-            CommandErrorCode::OutsideRoot if is_escape(&error) => {
+        found.map_err(|error| {
+            let code = code(&error);
+            if is_escape(&error) {
                 format!("{relative:?} leads out of the root directory through a link.")
-            }
-            CommandErrorCode::NotFound => {
+            } else if code == CommandErrorCode::NotFound {
                 format!("The directory {relative:?} does not exist on this machine.")
+            } else if code == CommandErrorCode::WrongKind {
+                format!("{relative:?} is not a directory.")
+            } else {
+                failed(&format!("The directory {relative:?} can't be used"), &error).message
             }
-            CommandErrorCode::WrongKind => format!("{relative:?} is not a directory."),
-            _ => failed(&format!("The directory {relative:?} can't be used"), &error).message,
         })
     }
 
@@ -125,6 +132,19 @@ pub(super) fn kind_of(
         Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What an entry of an open directory is, also where the file system does not say while it is listed.
+pub(super) fn kind_of_entry(
+    parent: &Dir,
+    entry: &rustix::fs::DirEntry,
+) -> std::io::Result<FileType> {
+    let kind = entry.file_type();
+    if kind == FileType::Unknown {
+        Ok(kind_of(parent, entry.file_name())?.unwrap_or(kind))
+    } else {
+        Ok(kind)
     }
 }
 

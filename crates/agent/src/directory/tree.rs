@@ -7,7 +7,7 @@ use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, RenameFlags};
 use rustix::io::Errno;
 
-use super::root::{entries_of, kind_of, open_child};
+use super::root::{entries_of, kind_of, kind_of_entry, open_child};
 
 /// How deep directories are held open at once; what is deeper is brought up first.
 const OPEN_MAX_DEPTH: usize = 32;
@@ -41,10 +41,7 @@ fn empty(top: &Dir, directory: &Dir, depth: usize) -> std::io::Result<()> {
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        let kind = match entry.file_type() {
-            FileType::Unknown => kind_of(directory, name)?.unwrap_or(FileType::Unknown),
-            kind => kind,
-        };
+        let kind = kind_of_entry(directory, &entry)?;
         if !kind.is_dir() {
             gone_is_fine(rustix::fs::unlinkat(directory, name, AtFlags::empty()))?;
         } else if depth < OPEN_MAX_DEPTH {
