@@ -90,6 +90,7 @@ async fn driver_round(driver: &Opencode, home: &Path, round: u8) -> Result<Round
         title: "Timing".to_owned(),
         model: None,
         agent: None,
+        is_own_directory: false,
         sandbox: protocol::wire::Sandbox::Off,
         also_writes: Vec::new(),
     };

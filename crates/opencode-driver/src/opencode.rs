@@ -286,7 +286,7 @@ impl Driver for Opencode {
         }
         let launched = self.launcher.launch(directory, &storage, confined).await?;
         let started = self.begin(launched, &spec, known, events).await?;
-        if confined.is_none() {
+        if confined.is_none() && !spec.is_own_directory {
             self.spares.keep(directory);
         }
         Ok(started)

@@ -146,6 +146,7 @@ mod tests {
             title: String::new(),
             model: None,
             agent: None,
+            is_own_directory: false,
             sandbox: protocol::wire::Sandbox::Off,
             also_writes: Vec::new(),
         }

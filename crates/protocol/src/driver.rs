@@ -20,6 +20,8 @@ pub struct SessionSpec {
     pub model: Option<String>,
     /// The agent; the driver's own default if absent.
     pub agent: Option<String>,
+    /// Nobody else works in the directory, and nobody will: nothing has to be kept ready for it.
+    pub is_own_directory: bool,
     /// What the process may write to.
     pub sandbox: Sandbox,
     /// When it is confined: absolute paths that it may write besides its directory, like the data of the

@@ -154,9 +154,10 @@ impl Directories {
             let said = self.say(&tree, only_looks(), &arguments, &[]).await?;
             let changed = said.stdout.split(|byte| *byte == 0).count() - 1;
             if changed > 0 {
-                return Err(unsaved(format!(
-                    "{changed} changed files are not committed"
-                )));
+                return Err(unsaved(match changed {
+                    1 => "a changed file is not committed".to_owned(),
+                    _ => format!("{changed} changed files are not committed"),
+                }));
             }
         }
         let branch = format!("refs/heads/{}", removal.branch);
@@ -174,10 +175,11 @@ impl Directories {
         let said = repository.look(self, &arguments).await?;
         let commits: u64 = said.line().parse().unwrap_or_default();
         if said.is_success && commits > 0 {
-            return Err(unsaved(format!(
-                "{commits} commits are only on its branch {}",
-                removal.branch
-            )));
+            let branch = &removal.branch;
+            return Err(unsaved(match commits {
+                1 => format!("a commit is only on its branch {branch}"),
+                _ => format!("{commits} commits are only on its branch {branch}"),
+            }));
         }
         Ok(())
     }

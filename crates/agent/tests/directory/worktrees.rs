@@ -96,13 +96,21 @@ async fn work_that_is_nowhere_else_keeps_it_until_a_person_says_otherwise() {
     std::fs::write(tree.join("new"), "not known to git\n").unwrap();
     let error = stage.perform(removal(false)).await.unwrap_err();
     assert_eq!(error.code, CommandErrorCode::UnsavedWork);
-    assert!(error.message.contains("1 changed files"), "{error}");
+    assert!(
+        error.message.contains("a changed file is not committed"),
+        "{error}"
+    );
 
     git(&tree, &["add", "-A"]);
     commit(&tree);
     let error = stage.perform(removal(false)).await.unwrap_err();
     assert_eq!(error.code, CommandErrorCode::UnsavedWork);
-    assert!(error.message.contains("1 commits are only on"), "{error}");
+    assert!(
+        error
+            .message
+            .contains("a commit is only on its branch orchestrator/one"),
+        "{error}"
+    );
     assert!(tree.join("new").exists());
 
     // Also when somebody has deleted the folder: the commits are still there.

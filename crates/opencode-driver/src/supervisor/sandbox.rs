@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn options_that_are_not_understood_are_refused() {
-        assert!(taken(&["--wriet", "x"]).0.is_err());
+        assert!(taken(&["--unknown", "x"]).0.is_err());
         assert!(taken(&["--write"]).0.is_err());
     }
 }

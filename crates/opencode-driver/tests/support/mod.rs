@@ -107,6 +107,7 @@ pub fn spec(directory: &Path, chat: u8) -> SessionSpec {
         title: "A test".to_owned(),
         model: None,
         agent: None,
+        is_own_directory: false,
         sandbox: protocol::wire::Sandbox::Off,
         also_writes: Vec::new(),
     }

@@ -129,6 +129,7 @@ impl Chat {
             title: wanted.title.clone(),
             model: wanted.model.clone(),
             agent: wanted.agent.clone(),
+            is_own_directory: wanted.worktree.is_some(),
             sandbox: wanted.sandbox,
             also_writes: Vec::new(),
         };
