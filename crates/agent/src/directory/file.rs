@@ -127,7 +127,7 @@ mod tests {
         let text = describe(&start, 1 << 20);
         assert_eq!(text.text.len(), FILE_TEXT_MAX_BYTES - 1);
         assert!(text.truncated && !text.is_binary);
-        assert_eq!(describe(b"caf\xc3", 4).text, "caf\u{fffd}");
+        assert_eq!(describe(b"n\xc3", 2).text, "n\u{fffd}");
     }
 
     #[test]

@@ -148,3 +148,39 @@ async fn a_host_that_is_not_known_over_ssh_is_said_so_or_not_reached() {
         .await;
     assert_eq!(code, CommandErrorCode::Unreachable);
 }
+
+#[test]
+fn what_is_confined_looks_into_no_other_process_and_signals_none() {
+    if !is_enforced() {
+        return;
+    }
+    let own = std::process::id();
+    let succeeds = |options: &[&str], program: &str| {
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_agent-supervise"))
+            .args(options)
+            .args(["--", "sh", "-c", program])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .and_then(|mut child| {
+                // Held until it has ended: the end of its input would end it.
+                let _stdin = child.stdin.take();
+                child.wait()
+            });
+        status.unwrap().success()
+    };
+    // The environment stands behind the same check, but newer kernels let root pass there.
+    for program in [
+        format!("readlink /proc/{own}/cwd"),
+        format!("kill -0 {own}"),
+    ] {
+        assert!(succeeds(&[], &program), "{program}");
+        assert!(!succeeds(&["--read-only"], &program), "{program}");
+        assert!(!succeeds(&["--write", "/tmp"], &program), "{program}");
+    }
+    // What is not asked of it is left alone.
+    assert!(succeeds(
+        &["--read-only"],
+        "cat /etc/passwd && echo x > /dev/null"
+    ));
+}

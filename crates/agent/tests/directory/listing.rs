@@ -230,7 +230,7 @@ async fn a_folder_of_200_000_entries_is_listed_page_by_page() {
     let stage = Stage::new();
     fs::create_dir(stage.path("large")).unwrap();
     let folder = File::open(stage.path("large")).unwrap();
-    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::RDWR;
     for n in 0..ENTRIES {
         rustix::fs::openat(
             &folder,

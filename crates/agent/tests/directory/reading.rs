@@ -26,7 +26,7 @@ async fn text_is_read_to_its_limit_and_binary_is_told_apart() {
     fs::write(stage.path("small"), "héllo\n").unwrap();
     fs::write(stage.path("large"), "x".repeat(FILE_TEXT_MAX_BYTES + 1)).unwrap();
     fs::write(stage.path("binary"), b"\x7fELF\0").unwrap();
-    fs::write(stage.path("old"), b"caf\xe9 au lait, s'il vous pla\xeet").unwrap();
+    fs::write(stage.path("old"), b"n\xe9 au lait, s'il vous pla\xeet").unwrap();
     symlink("small", stage.path("link")).unwrap();
     let small = text(&stage, "small").await;
     assert_eq!(
@@ -45,7 +45,7 @@ async fn text_is_read_to_its_limit_and_binary_is_told_apart() {
         (FILE_TEXT_MAX_BYTES, true)
     );
     assert!(text(&stage, "binary").await.is_binary);
-    assert!(text(&stage, "old").await.text.starts_with("caf\u{fffd} au"));
+    assert!(text(&stage, "old").await.text.starts_with("n\u{fffd} au"));
 }
 
 #[tokio::test]
