@@ -136,11 +136,15 @@ function ActivityRow({ command, machine }: { command: CommandSummary; machine: M
 
 /** How long the machine worked on it; for what has not begun, nothing is claimed. */
 function Took({ command: { startedAt, endedAt } }: { command: CommandSummary }) {
-  const now = useNow();
   if (startedAt == null) return null;
   return (
-    <span className="w-14 text-right">{endedAt == null ? elapsed(now - startedAt) : took(endedAt - startedAt)}</span>
+    <span className="w-14 text-right">{endedAt == null ? <Since at={startedAt} /> : took(endedAt - startedAt)}</span>
   );
+}
+
+/** Counts by itself, so that the rows that have ended stand still. */
+function Since({ at }: { at: number }) {
+  return elapsed(useNow() - at);
 }
 
 function took(ms: number): string {

@@ -3,6 +3,7 @@ import { Fragment } from "react";
 
 import { RouteLink } from "@/components/route-link";
 import type { MachineId } from "@/lib/backend/wire.gen";
+import { cn } from "@/lib/utils";
 
 import { ancestorsOf, nameOf, shownName } from "./paths";
 
@@ -20,7 +21,7 @@ export function Breadcrumb({ machineId, root, directory }: { machineId: MachineI
             to={to("")}
             aria-current={directory === "" ? "page" : undefined}
             title={root}
-            className={`flex items-center gap-1.5 ${look}`}
+            className={cn("flex items-center gap-1.5", look, "max-w-60 sm:max-w-96")}
           >
             <HardDriveIcon className="size-3.5 shrink-0" aria-label="Root" />
             <span className="truncate font-mono text-xs">{root}</span>
@@ -34,7 +35,7 @@ export function Breadcrumb({ machineId, root, directory }: { machineId: MachineI
                 to={to(path)}
                 aria-current={path === directory ? "page" : undefined}
                 title={shownName(path)}
-                className={`block ${look}`}
+                className={cn("block", look)}
               >
                 <bdi>{shownName(nameOf(path))}</bdi>
               </RouteLink>

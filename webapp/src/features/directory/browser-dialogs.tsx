@@ -42,7 +42,12 @@ export function BrowserDialogs(props: {
     case "add-worker":
       return (
         <Dialog open onOpenChange={(open) => !open && onClose()}>
-          <AddWorkerForm machine={machine} initialDirectory={dialog.directory} onClose={onClose} />
+          <AddWorkerForm
+            machine={machine}
+            initialDirectory={dialog.directory}
+            onClose={onClose}
+            onReturn={props.onReturn}
+          />
         </Dialog>
       );
     case "rename":

@@ -17,7 +17,7 @@ import { BrowserDialogs, type BrowserDialog } from "./browser-dialogs";
 import { BrowserToolbar } from "./browser-toolbar";
 import { placeKey, type Folder } from "./directory-store";
 import type { EntryAction } from "./entry-menu";
-import { parentOf, shownName } from "./paths";
+import { parentOf, shownName, typedName } from "./paths";
 import type { EntryRow } from "./rows";
 import { TreeView, type TreeHandle } from "./tree-view";
 import { useDirectories, useExpanded, useRefreshAfterChanges } from "./use-directories";
@@ -72,7 +72,7 @@ export function DirectoryBrowser({
   const act = useCallback(
     (action: EntryAction, row: EntryRow) => {
       if (action === "open") goTo(row.path);
-      else if (action === "copy-path") void copyPath(absoluteDirectory(root, shownName(row.path)));
+      else if (action === "copy-path") void copyPath(absoluteDirectory(root, typedName(row.path) ?? row.path));
       else if (action === "new-folder" || action === "clone" || action === "add-worker")
         setDialog({ kind: action, directory: row.path });
       else setDialog({ kind: action, path: row.path, entry: row.entry });

@@ -79,11 +79,11 @@ describe("a directory", () => {
   it("says what the machine says when it can't be listed, and can be asked again", async () => {
     store.show([at("later")]);
     await vi.waitFor(() => expect(folderAt("later").command?.error?.message).toMatch(/Nothing is at “later”/), settled);
-    expect(rowsOf(store.get(), at("later"), new Set()).map(({ kind }) => kind)).toEqual(["failed"]);
+    expect(rowsOf(store.get().folders, at("later"), new Set()).map(({ kind }) => kind)).toEqual(["failed"]);
     root.children.set("later", folder());
     store.refresh("later");
     await listed("later");
-    expect(rowsOf(store.get(), at("later"), new Set()).map(({ kind }) => kind)).toEqual(["empty"]);
+    expect(rowsOf(store.get().folders, at("later"), new Set()).map(({ kind }) => kind)).toEqual(["empty"]);
   });
 
   it("waits for a machine that is away, and comes when it is back", async () => {
@@ -134,7 +134,7 @@ describe("the tree", () => {
     expect(places.map(({ directory }) => directory)).toEqual(["", "repos", "repos/api-server"]);
     store.show(places);
     await Promise.all(places.map(({ directory }) => listed(directory)));
-    const rows = rowsOf(store.get(), at(""), expanded);
+    const rows = rowsOf(store.get().folders, at(""), expanded);
     expect(rows.map(({ id, level }) => `${level} ${id}`).slice(0, 5)).toEqual([
       "1 entry:logs",
       "1 entry:repos",

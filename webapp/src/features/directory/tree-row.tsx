@@ -58,6 +58,7 @@ export const TreeRow = memo(function TreeRow(props: Props) {
       aria-setsize={row.setSize}
       aria-expanded={expanded ?? undefined}
       aria-selected={active}
+      aria-label={spoken(name, props)}
       data-testid="tree-row"
       data-path={row.path}
       data-kind={entry.kind}
@@ -119,6 +120,25 @@ export const TreeRow = memo(function TreeRow(props: Props) {
     </div>
   );
 });
+
+const KINDS: Record<DirectoryEntry["kind"], string> = {
+  directory: "folder",
+  file: "file",
+  link: "link",
+  other: "special file",
+  unknown: "special file",
+};
+
+/** The line in words, for who hears it. */
+function spoken(name: string, { row, repository, workers }: Props): string {
+  const { entry } = row;
+  const parts = [name, entry.git ? "repository" : KINDS[entry.kind]];
+  if (entry.git) parts.push(`branch ${shownName((repository ?? entry.git).branch ?? "none")}`);
+  if (repository?.changedFiles != null)
+    parts.push(repository.changedFiles === 0 ? "clean" : `${repository.changedFiles} changed`);
+  for (const worker of workers ?? []) parts.push(`worker ${worker.name}`);
+  return parts.join(", ");
+}
 
 function EntryIcon({ entry, expanded }: { entry: DirectoryEntry; expanded: boolean }) {
   const look = "size-4 shrink-0 text-muted-foreground";

@@ -64,9 +64,10 @@ export function TreeView({
   const [menuId, setMenuId] = useState<string | null>(null);
   useImperativeHandle(ref, () => ({ focus: () => tree.current?.focus() }), []);
 
-  const indexById = useMemo(() => new Map(rows.map((row, index) => [row.id, index])), [rows]);
-  const found = activeId === null ? undefined : indexById.get(activeId);
-  const activeIndex = found ?? (rows.length > 0 ? 0 : -1);
+  const activeIndex = useMemo(() => {
+    const found = activeId === null ? -1 : rows.findIndex(({ id }) => id === activeId);
+    return found === -1 && rows.length > 0 ? 0 : found;
+  }, [rows, activeId]);
   const active = rows[activeIndex];
 
   const reveal = (index: number) => {
@@ -79,8 +80,8 @@ export function TreeView({
   };
   const goTo = (id: string) => {
     setActiveId(id);
-    const index = indexById.get(id);
-    if (index !== undefined) reveal(index);
+    const index = rows.findIndex((row) => row.id === id);
+    if (index !== -1) reveal(index);
   };
   const open = useCallback(
     (row: EntryRow) => {

@@ -5,7 +5,7 @@ import { useBackend } from "@/lib/backend/react";
 import type { CommandSummary, MachineId } from "@/lib/backend/wire.gen";
 
 import { DirectoryStore, type Place } from "./directory-store";
-import { openPlaces, rowsOf } from "./rows";
+import { openPlaces, rowsOf, type RowCache } from "./rows";
 
 /** Which folders of a machine were open, for whoever comes back to it. */
 const openBefore = new Map<MachineId, ReadonlySet<string>>();
@@ -28,7 +28,12 @@ export function useDirectories(machineId: MachineId, hidden: boolean, top: Place
     store.show(openPlaces({ directory, filter }, expanded));
   }, [store, directory, filter, expanded]);
   useEffect(() => () => store.show([]), [store]);
-  const rows = useMemo(() => rowsOf(state, { directory, filter }, expanded), [state, directory, filter, expanded]);
+  const { folders } = state;
+  const [cache] = useState((): RowCache => new Map());
+  const rows = useMemo(
+    () => rowsOf(folders, { directory, filter }, expanded, cache),
+    [folders, directory, filter, expanded, cache],
+  );
   return { store, state, rows };
 }
 

@@ -37,10 +37,13 @@ export function AddWorkerForm({
   machine,
   initialDirectory = "",
   onClose,
+  onReturn,
 }: {
   machine: MachineSummary;
   initialDirectory?: string;
   onClose: () => void;
+  /** Gives the focus back, where what opened the dialog is gone by then. */
+  onReturn?: () => void;
 }) {
   const { run, pending, error } = useAction("worker.register");
   const [directory, setDirectory] = useState(initialDirectory);
@@ -62,7 +65,14 @@ export function AddWorkerForm({
   };
 
   return (
-    <DialogContent data-testid="add-worker-dialog">
+    <DialogContent
+      data-testid="add-worker-dialog"
+      onCloseAutoFocus={(event) => {
+        if (!onReturn) return;
+        event.preventDefault();
+        onReturn();
+      }}
+    >
       <DialogHeader>
         <DialogTitle>Add a worker on {machine.name}</DialogTitle>
         <DialogDescription>
