@@ -216,16 +216,14 @@ impl Directories {
         }
     }
 
-    /// Removes what clones have left behind that died with the process, but for those of the commands that `is_open`
-    /// says will be performed again. To be called once at start; failures are only logged.
-    pub async fn clear_leftovers(&self, is_open: impl Fn(&CommandId) -> bool + Send + 'static) {
-        let cleared = self
-            .on_thread(move |root| {
-                leftovers::clear(root, &is_open);
-                Ok(())
-            })
-            .await;
-        if let Err(error) = cleared {
+    /// Removes what clones have left behind that died with their process; those that run are left alone. To be called
+    /// once before the first command; failures are only logged.
+    pub async fn clear_leftovers(&self) {
+        let cleared = self.on_thread(|root| {
+            leftovers::clear(root);
+            Ok(())
+        });
+        if let Err(error) = cleared.await {
             tracing::warn!(%error, "what earlier clones left behind could not be removed");
         }
     }

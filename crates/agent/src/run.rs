@@ -44,6 +44,9 @@ pub(crate) async fn run(parts: Parts) -> ExitReason {
         mut orders,
         status,
     } = parts;
+    if let Some(directories) = &directories {
+        directories.clear_leftovers().await;
+    }
     let (inputs, mut arrived) = mpsc::channel(INPUT_QUEUE);
     let mut core = AgentCore::new(config.clone());
     let mut shell = Shell {

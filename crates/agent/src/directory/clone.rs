@@ -163,6 +163,9 @@ fn prepare(root: &Root, order: &Order) -> Result<Prepared, CommandError> {
     let mode = Mode::RWXU | Mode::RWXG | Mode::RWXO;
     rustix::fs::mkdirat(&folder, &growing_name, mode).map_err(|error| failed(error.into()))?;
     let growing = open_child(&folder, &growing_name).map_err(failed)?;
+    if let Err(error) = leftovers::hold(&growing) {
+        tracing::debug!(%error, "a file system has no locks; what a clone leaves there stays");
+    }
     Ok(Prepared::Ready(Site {
         folder,
         name,

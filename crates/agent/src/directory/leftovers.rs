@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use cap_std::fs::Dir;
 use protocol::ids::CommandId;
-use rustix::fs::Mode;
+use rustix::fs::{FlockOperation, Mode};
 use rustix::io::Errno;
 
 use super::names::Below;
@@ -42,22 +42,23 @@ pub(super) fn forget(root: &Root, id: &CommandId) {
     }
 }
 
+/// Says that a clone grows in this directory, for as long as the handle lives.
+pub(super) fn hold(growing: &Dir) -> std::io::Result<()> {
+    Ok(rustix::fs::flock(
+        growing,
+        FlockOperation::NonBlockingLockExclusive,
+    )?)
+}
+
 /// Removes what earlier attempts of a command have left in a folder.
 pub(super) fn remove(folder: &Dir, id: &CommandId) -> std::io::Result<()> {
-    let prefix = prefix(id);
-    let mut left: Vec<OsString> = Vec::new();
-    for entry in folder.entries()? {
-        let name = entry?.file_name();
-        if name.as_bytes().starts_with(prefix.as_bytes()) {
-            left.push(name);
-        }
-    }
-    left.iter()
+    of_command(folder, id)?
+        .iter()
         .try_for_each(|name| tree::remove(folder, &**name))
 }
 
-/// Removes what is left of clones whose commands will not run again.
-pub(super) fn clear(root: &Root, is_open: &dyn Fn(&CommandId) -> bool) {
+/// Removes what is left of clones whose process is gone.
+pub(super) fn clear(root: &Root) {
     let Ok(notes) = open_child(root.handle(), NOTES) else {
         return;
     };
@@ -68,20 +69,43 @@ pub(super) fn clear(root: &Root, is_open: &dyn Fn(&CommandId) -> bool) {
         .flatten()
         .filter_map(|entry| CommandId::parse(entry.file_name().to_str()?).ok());
     for id in ids.collect::<Vec<_>>() {
-        if is_open(&id) {
-            continue;
-        }
         let folder = notes.read_to_string(id.as_str()).unwrap_or_default();
         let removed = Below::read(&folder)
             .map_err(std::io::Error::other)
             .and_then(|below| root.handle().open_dir(below.path()))
-            .and_then(|folder| remove(&folder, &id));
+            .and_then(|folder| remove_dead(&folder, &id));
         match removed {
-            Ok(()) => forget(root, &id),
+            Ok(true) => forget(root, &id),
+            Ok(false) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => forget(root, &id),
             Err(error) => {
-                tracing::warn!(%id, %error, "what a clone left behind could not be removed")
+                tracing::warn!(%id, %error, "what a clone left behind could not be removed");
             }
         }
     }
+}
+
+/// Says whether nothing is left.
+fn remove_dead(folder: &Dir, id: &CommandId) -> std::io::Result<bool> {
+    let mut is_clear = true;
+    for name in of_command(folder, id)? {
+        if hold(&open_child(folder, &*name)?).is_ok() {
+            tree::remove(folder, &*name)?;
+        } else {
+            is_clear = false;
+        }
+    }
+    Ok(is_clear)
+}
+
+fn of_command(folder: &Dir, id: &CommandId) -> std::io::Result<Vec<OsString>> {
+    let prefix = prefix(id);
+    let mut found = Vec::new();
+    for entry in folder.entries()? {
+        let name = entry?.file_name();
+        if name.as_bytes().starts_with(prefix.as_bytes()) {
+            found.push(name);
+        }
+    }
+    Ok(found)
 }

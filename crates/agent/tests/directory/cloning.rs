@@ -499,11 +499,6 @@ async fn what_a_killed_clone_left_is_removed_when_its_command_never_runs_again()
     let mut host = Host::start(Manner::Endless(Duration::from_millis(5))).await;
     let id = command();
     kill_mid_clone(&stage, &mut host, &id).await;
-    let kept = id.clone();
-    stage
-        .directories
-        .clear_leftovers(move |id| *id == kept)
-        .await;
     assert!(!stage.names().is_empty());
     let deadline = Instant::now() + HANG;
     while is_used(&stage.path("")) {
@@ -513,7 +508,25 @@ async fn what_a_killed_clone_left_is_removed_when_its_command_never_runs_again()
         );
         tokio::task::yield_now().await;
     }
-    stage.directories.clear_leftovers(|_| false).await;
+    stage.directories.clear_leftovers().await;
+    assert_eq!(stage.names(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_clone_that_runs_is_not_taken_for_a_leftover() {
+    let stage = Stage::new();
+    let mut host = Host::start(Manner::Endless(Duration::from_millis(5))).await;
+    let (progress, cancel) = (mpsc::channel(1).0, CancellationToken::new());
+    let (directories, stop) = (stage.directories.clone(), cancel.clone());
+    let (id, operation) = (command(), clone(&host.url, "new"));
+    let running =
+        tokio::spawn(async move { directories.perform(&id, operation, progress, stop).await });
+    host.sent.changed().await.unwrap();
+    let before = stage.names();
+    stage.directories.clear_leftovers().await;
+    assert_eq!((stage.names(), before.len()), (before, 2));
+    cancel.cancel();
+    assert_eq!(running.await.unwrap(), Err(Ended::Cancelled));
     assert_eq!(stage.names(), Vec::<PathBuf>::new());
 }
 
