@@ -28,7 +28,7 @@ export function WorktreeMark({ chat }: { chat: ChatSummary }) {
         to={{ page: "machine", machineId: chat.machineId, tab: "files", directory: worktree.directory }}
         title={
           isKept
-            ? `The worktree was kept. ${reason}`
+            ? reason || "The worktree was kept at the session's end."
             : `Works in its own git worktree: ${shownName(worktree.directory)}, branch ${branch}`
         }
         className={cn(
@@ -77,7 +77,7 @@ export function WorktreeMark({ chat }: { chat: ChatSummary }) {
           return true;
         }}
       >
-        It was kept at the session&apos;s end{reason === "" ? "." : `: ${reason}`} What is only there is lost.
+        {reason || "It was kept at the session's end."} What is only there is lost.
       </ConfirmDialog>
     </>
   );

@@ -147,14 +147,14 @@ export function DirectoryBrowser({
         onCancel={cancelListing}
         onSeen={seen}
       />
-      <footer
+      <div
         role="status"
         className="flex shrink-0 justify-between gap-4 border-t px-3 py-1.5 text-xs text-muted-foreground tabular-nums md:px-4"
         data-testid="browser-status"
       >
         <span data-testid="browser-count">{folder ? countOf(folder) : ""}</span>
         {folder?.asOf != null && <span>as of {clockTime(folder.asOf)}</span>}
-      </footer>
+      </div>
       <BrowserDialogs
         dialog={dialog}
         view={view}

@@ -62,6 +62,7 @@ export function WorkerCard({
   const { start, pending } = useStartChat();
   const [showEnded, setShowEnded] = useState(false);
   const open = chats.filter((chat) => chat.state !== "closed");
+  const sharing = open.filter((chat) => chat.worktree == null && chat.state !== "failed").length;
   const ended = chats.filter((chat) => chat.state === "closed");
   return (
     <section
@@ -117,6 +118,12 @@ export function WorkerCard({
         </p>
       )}
       <div className="divide-y">
+        {sharing > 1 && (
+          <p className="bg-wait/8 px-3 py-2 text-xs text-wait" data-testid="shared-folder">
+            {sharing} chats work in this one folder and can overwrite each other&apos;s work. Start the next one with
+            options, and give it its own git worktree.
+          </p>
+        )}
         {open.length === 0 && (
           <p className="px-3 py-3 text-xs text-muted-foreground">
             No open chat. Start one: each has its own opencode process, and several run side by side.
