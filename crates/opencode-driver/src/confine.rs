@@ -12,12 +12,13 @@ use crate::driver::DriverError;
 use crate::supervisor::{Enforcement, Sandbox, enforcement};
 
 /// opencode's own directories: the variable that moves them, and where they are below the home else.
-const OWN: [(&str, &str); 4] = [
-    ("XDG_CONFIG_HOME", ".config"),
+const OWN: [(&str, &str); 3] = [
     ("XDG_DATA_HOME", ".local/share"),
     ("XDG_CACHE_HOME", ".cache"),
     ("XDG_STATE_HOME", ".local/state"),
 ];
+/// Its configuration has to be there and is not written: a later process, not confined, would run what it says.
+const CONFIGURATION: (&str, &str) = ("XDG_CONFIG_HOME", ".config");
 const TEMPORARY: &str = "TMPDIR";
 
 /// What a chat session's processes are held to. Where they are to be confined and the kernel can't, nothing
@@ -70,14 +71,17 @@ impl Confined<'_> {
             found.map(|(_, value)| value.as_os_str())
         };
         let home = value("HOME").map(PathBuf::from);
-        let own = OWN.iter().filter_map(|(variable, usual)| {
+        let place = |(variable, usual): (&str, &str)| {
             let moved = value(variable)
                 .filter(|moved| !moved.is_empty())
                 .map(PathBuf::from);
             let base = moved.or_else(|| Some(home.as_ref()?.join(usual)))?;
             Some(base.join("opencode"))
-        });
-        let mut write: Vec<PathBuf> = own.collect();
+        };
+        if let Some(configuration) = place(CONFIGURATION) {
+            fs::create_dir_all(configuration)?;
+        }
+        let mut write: Vec<PathBuf> = OWN.into_iter().filter_map(place).collect();
         write.extend(value(TEMPORARY).map(PathBuf::from));
         write.push(sessions.to_owned());
         for directory in &write {
