@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod chat;
+mod directory;
 mod machine;
 mod support;
 mod texts;

@@ -201,7 +201,10 @@ impl Home {
         settings.add_filter(r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:[PORT]");
         settings.add_filter(r"port \d{4,5}", "port [PORT]");
         settings.add_filter(r"process \d+", "process [PID]");
-        settings.add_filter(r"\b(mch|wrk|cht|trn|ask)_[0-9a-z]{26}\b", "${1}_[ID]");
+        settings.add_filter(
+            r"\b(mch|wrk|cht|trn|ask|cmd|per)_[0-9a-z]{26}\b",
+            "${1}_[ID]",
+        );
         settings.add_filter(r"\b(ork|opl|opt|oms)_[0-9a-f]{68}\b", "${1}_[SECRET]");
         settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[TIME]");
         settings.add_filter(r"\(\d+\.\d s\)", "([DURATION])");

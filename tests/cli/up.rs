@@ -24,6 +24,27 @@ fn one_link_and_everything_listed() {
         });
         insta::assert_snapshot!("workers", home.run(&["workers"]).text());
         insta::assert_snapshot!(
+            "workers-configure",
+            home.run(&[
+                "workers",
+                "configure",
+                "App",
+                "--model",
+                "a/b",
+                "--sandbox",
+                "workspace"
+            ])
+            .text()
+        );
+        let kept = ["workers", "configure", "App", "--agent", "plan"];
+        assert_eq!(home.run(&kept).code, 0);
+        insta::assert_snapshot!("workers-configured", home.run(&["workers"]).text());
+        insta::assert_snapshot!(
+            "workers-add-again",
+            home.run(&["workers", "add", "desk:app", "--agent", "build"])
+                .text()
+        );
+        insta::assert_snapshot!(
             "workers-unknown",
             home.run(&["workers", "rename", "ap", "x"]).text()
         );

@@ -1,5 +1,7 @@
 //! The backend as the commands see it: typed calls over the public HTTP API.
 
+mod live;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use transport_http::HttpTransport;
 use crate::credentials;
 use crate::exit::{Exit, Failure};
 use crate::settings::{Key, Settings};
+
+pub(crate) use live::{Live, News};
 
 /// How often a call is tried whose answer was lost; each try carries the same idempotency key.
 const TRIES: u32 = 3;

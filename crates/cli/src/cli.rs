@@ -1,5 +1,8 @@
 //! The command line.
 
+mod directory;
+mod lists;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -7,6 +10,15 @@ use clap_complete::Shell;
 
 use crate::exit::Failure;
 use crate::settings::{Flags, Key};
+
+pub(crate) use directory::{
+    ActivityArgs, CatArgs, CloneArgs, DirectoryCommand, LsArgs, MkdirArgs, MvArgs, RestoreArgs,
+    RmArgs, WaitArgs,
+};
+pub(crate) use lists::{
+    MachinesArgs, MachinesCommand, SessionsArgs, SessionsCommand, WorkerSettingsArgs, WorkersArgs,
+    WorkersCommand,
+};
 
 /// Delegate work to opencode on your machines, from a web page.
 #[derive(Debug, Parser)]
@@ -22,6 +34,7 @@ Examples:
   orchestrator up                     everything on this computer; prints a link that signs you in
   orchestrator up --demo              the same with a scripted model: no account, no network
   orchestrator chat \"fix the tests\"   one message to the worker for this directory
+  orchestrator ls build-2:repos       what is in a directory of a machine
   orchestrator doctor                 what is wrong with this installation, and what to do
 
 Settings come from flags, then ORCHESTRATOR_* variables, then one TOML file, then defaults: `orchestrator config show` tells what holds and why. Exit codes are listed in docs/cli.md.")]
@@ -103,11 +116,13 @@ Examples:
   orchestrator machines add build-2
   orchestrator machines revoke build-2")]
     Machines(MachinesArgs),
-    /// List, add, rename and remove workers
+    /// List, add, rename, configure and remove workers
     #[command(after_help = "\
 Examples:
   orchestrator workers
-  orchestrator workers add --machine build-2 repos/app
+  orchestrator workers add build-2:repos/app
+  orchestrator workers add build-2:repos/app --model anthropic/claude-sonnet-4-5 --sandbox workspace
+  orchestrator workers configure app --agent plan
   orchestrator workers remove app")]
     Workers(WorkersArgs),
     /// List and end chat sessions, print what was said
@@ -115,8 +130,11 @@ Examples:
 Examples:
   orchestrator sessions
   orchestrator sessions transcript cht_...
-  orchestrator sessions end cht_...")]
+  orchestrator sessions end cht_...
+  orchestrator sessions end cht_... --discard-worktree")]
     Sessions(SessionsArgs),
+    #[command(flatten)]
+    Directory(DirectoryCommand),
     /// Print a new link that signs you in, once
     Link(ClientArgs),
     /// Sign in to a backend with the owner's password, for the other commands
@@ -239,7 +257,7 @@ pub(crate) struct ChatArgs {
     #[command(flatten)]
     pub(crate) client: ClientArgs,
     /// Go on with this chat session
-    #[arg(long, value_name = "ID", conflicts_with_all = ["worker", "machine", "dir", "model", "agent"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["worker", "machine", "dir", "model", "agent", "own_worktree"])]
     pub(crate) session: Option<String>,
     /// The worker, by id or name
     #[arg(long, value_name = "WORKER", conflicts_with_all = ["dir"])]
@@ -256,6 +274,9 @@ pub(crate) struct ChatArgs {
     /// opencode's agent
     #[arg(long)]
     pub(crate) agent: Option<String>,
+    /// Work in a git worktree of its own, so that others in the same directory are not in the way
+    #[arg(long)]
+    pub(crate) own_worktree: bool,
     /// What to do when the agent asks for permission
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) asks: Option<Asks>,
@@ -277,102 +298,6 @@ pub(crate) enum Asks {
     Allow,
     /// Leave it to the page, and wait
     Wait,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct MachinesArgs {
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-    #[command(subcommand)]
-    pub(crate) command: Option<MachinesCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum MachinesCommand {
-    /// List the machines; what happens without a word
-    List,
-    /// Add a machine and print the command with which it registers
-    Add {
-        /// Its name
-        name: String,
-    },
-    /// Give a machine another name
-    Rename {
-        /// The machine, by id or name
-        machine: String,
-        /// Its new name
-        name: String,
-    },
-    /// Void a machine's credentials, cut its connection and close its chat sessions
-    Revoke {
-        /// The machine, by id or name
-        machine: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WorkersArgs {
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-    /// Only of this machine, by id or name
-    #[arg(long, value_name = "MACHINE", global = true)]
-    pub(crate) machine: Option<String>,
-    #[command(subcommand)]
-    pub(crate) command: Option<WorkersCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WorkersCommand {
-    /// List the workers; what happens without a word
-    List,
-    /// Add a worker for a directory of a machine
-    Add {
-        /// The directory, below the machine's root
-        directory: String,
-        /// A name, if it should have another than the directory's
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// Give a worker another name
-    Rename {
-        /// The worker, by id or name
-        worker: String,
-        /// Its new name
-        name: String,
-    },
-    /// Remove a worker and close its chat sessions; its directory stays
-    Remove {
-        /// The worker, by id or name
-        worker: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SessionsArgs {
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-    #[command(subcommand)]
-    pub(crate) command: Option<SessionsCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SessionsCommand {
-    /// List the chat sessions; what happens without a word
-    List {
-        /// Closed ones too
-        #[arg(long)]
-        all: bool,
-    },
-    /// End a chat session and its process; what was said stays
-    End {
-        /// The chat session
-        session: String,
-    },
-    /// Print what was said
-    Transcript {
-        /// The chat session
-        session: String,
-    },
 }
 
 #[derive(Debug, Args)]
@@ -435,6 +360,7 @@ impl Cli {
             | Command::Link(client)
             | Command::Login(client)
             | Command::Password(client) => client.set(&mut flags),
+            Command::Directory(command) => command.client().set(&mut flags),
             Command::Doctor(args) => {
                 args.client.set(&mut flags);
                 args.run.set(&mut flags)?;

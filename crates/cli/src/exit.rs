@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use protocol::wire::{CommandError, CommandErrorCode};
 use protocol::{CallError, ErrorCode};
 use transport::TransportError;
 
@@ -84,7 +85,41 @@ exits! {
     TurnCancelled = 32, "turn_cancelled";
     /// `doctor` found something that keeps the product from working.
     Unwell = 40, "unwell";
-    /// Ended at once by a second Ctrl-C.
+    /// The machine could not do what was asked.
+    CommandFailed = 50, "command_failed";
+    /// The request was cancelled.
+    CommandCancelled = 51, "command_cancelled";
+    /// The machine did not come for the request in time.
+    CommandExpired = 52, "command_expired";
+    /// The machine is away, and the request was left waiting for it.
+    Waiting = 53, "waiting";
+    /// Something is there already.
+    AlreadyExists = 60, "already_exists";
+    /// It is of another kind than needed: a binary file, or a file instead of a directory.
+    WrongKind = 61, "wrong_kind";
+    /// The path leads out of the machine's root.
+    OutsideRoot = 62, "outside_root";
+    /// The machine can't use the name, address or text.
+    Invalid = 63, "invalid";
+    /// The machine's user may not do that.
+    PermissionDenied = 64, "permission_denied";
+    /// The machine's disk is full, or a quota is used up.
+    NoSpace = 65, "no_space";
+    /// Something is larger than its limit.
+    TooLarge = 66, "too_large";
+    /// The repository asks for credentials that the machine does not have.
+    AuthenticationNeeded = 67, "authentication_needed";
+    /// The repository's host has a key that the machine does not know.
+    HostUnknown = 68, "host_unknown";
+    /// The machine can't reach the repository or its host.
+    RepositoryUnreachable = 69, "repository_unreachable";
+    /// There is work in it that is nowhere else.
+    UnsavedWork = 70, "unsaved_work";
+    /// It took the machine too long.
+    TimedOut = 71, "timed_out";
+    /// It was begun several times, and each time the machine's process died.
+    CommandInterrupted = 72, "command_interrupted";
+    /// Ended at once by Ctrl-C: the second one where the first ends things in order.
     Aborted = 130, "aborted";
 }
 
@@ -145,6 +180,29 @@ impl From<CallError> for Failure {
             | ErrorCode::Unavailable
             | ErrorCode::Internal
             | ErrorCode::Unknown => Exit::Refused,
+        };
+        Self::new(exit, error.message)
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        let exit = match error.code {
+            CommandErrorCode::NotFound => Exit::NotFound,
+            CommandErrorCode::AlreadyExists => Exit::AlreadyExists,
+            CommandErrorCode::WrongKind => Exit::WrongKind,
+            CommandErrorCode::OutsideRoot => Exit::OutsideRoot,
+            CommandErrorCode::Invalid => Exit::Invalid,
+            CommandErrorCode::PermissionDenied => Exit::PermissionDenied,
+            CommandErrorCode::NoSpace => Exit::NoSpace,
+            CommandErrorCode::TooLarge => Exit::TooLarge,
+            CommandErrorCode::AuthenticationNeeded => Exit::AuthenticationNeeded,
+            CommandErrorCode::HostUnknown => Exit::HostUnknown,
+            CommandErrorCode::Unreachable => Exit::RepositoryUnreachable,
+            CommandErrorCode::UnsavedWork => Exit::UnsavedWork,
+            CommandErrorCode::TimedOut => Exit::TimedOut,
+            CommandErrorCode::Interrupted => Exit::CommandInterrupted,
+            CommandErrorCode::Other | CommandErrorCode::Unknown => Exit::CommandFailed,
         };
         Self::new(exit, error.message)
     }

@@ -5,6 +5,7 @@ mod chat;
 mod cli;
 mod config;
 mod credentials;
+mod directory;
 mod doctor;
 mod exit;
 mod health;
@@ -66,6 +67,7 @@ fn run(cli: Cli, out: Out) -> Result<Exit, Failure> {
         | Command::Machines(_)
         | Command::Workers(_)
         | Command::Sessions(_)
+        | Command::Directory(_)
         | Command::Link(_)
         | Command::Login(_)
         | Command::Password(_)
@@ -99,6 +101,7 @@ async fn dispatch(command: Command, settings: &Settings, out: Out) -> Result<Exi
         Command::Machines(args) => lists::machines(settings, args, out).await,
         Command::Workers(args) => lists::workers(settings, args, out).await,
         Command::Sessions(args) => lists::sessions(settings, args, out).await,
+        Command::Directory(command) => directory::run(settings, command, out).await,
         Command::Link(_) => sign_in::link(settings, out).await,
         Command::Login(_) => sign_in::login(settings, out).await,
         Command::Password(_) => sign_in::password(settings, out).await,

@@ -10,6 +10,10 @@ use crate::exit::Failure;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Out {
     json: bool,
+    /// Whether standard output is a terminal.
+    is_terminal: bool,
+    /// Whether standard error is a terminal that can draw a line anew.
+    is_talk_live: bool,
     /// Whether standard output is a person's terminal that shows colours.
     is_rich: bool,
     /// The same of standard error.
@@ -47,8 +51,11 @@ impl Out {
         let allows = |is_terminal: bool| {
             is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         };
+        let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         Self {
             json,
+            is_terminal: io::stdout().is_terminal(),
+            is_talk_live: io::stderr().is_terminal() && !is_dumb,
             is_rich: allows(io::stdout().is_terminal()),
             is_talk_rich: allows(io::stderr().is_terminal()),
         }
@@ -57,6 +64,16 @@ impl Out {
     /// Whether data is written as JSON.
     pub(crate) fn is_json(self) -> bool {
         self.json
+    }
+
+    /// Whether standard output is a terminal.
+    pub(crate) fn is_terminal(self) -> bool {
+        self.is_terminal
+    }
+
+    /// Whether standard error is a terminal that can draw a line anew.
+    pub(crate) fn is_talk_live(self) -> bool {
+        self.is_talk_live
     }
 
     /// A line of data.
@@ -138,10 +155,11 @@ impl Out {
             let error = serde_json::json!({ "error": { "code": failure.exit.name(), "exit": failure.exit.code(), "message": failure.message } });
             self.say(&error.to_string());
         } else {
+            // A machine, or a server that it talked to, may have written it.
             self.say(&format!(
                 "{} {}",
                 self.talk(Look::Bad, "error:"),
-                failure.message
+                printable(&failure.message)
             ));
         }
     }
@@ -169,6 +187,11 @@ pub(crate) fn one_line(text: &str) -> String {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// A name as it is: blanks stay, and nothing of it breaks the line or steers the terminal.
+pub(crate) fn name_text(name: &str) -> String {
+    printable(name).replace(['\n', '\t'], " ")
 }
 
 /// Characters that change the order or the place of what follows without being seen.

@@ -40,7 +40,7 @@ pub(super) async fn find(
                 title: None,
                 model: args.model.clone(),
                 agent: args.agent.clone(),
-                own_worktree: false,
+                own_worktree: args.own_worktree,
             };
             let chat = api.call::<StartSession>(&start).await?.chat_session_id;
             (machine, worker, chat)

@@ -325,6 +325,23 @@ fn is_for_good(exit: Exit) -> bool {
         | Exit::TurnInterrupted
         | Exit::TurnCancelled
         | Exit::Unwell
+        | Exit::CommandFailed
+        | Exit::CommandCancelled
+        | Exit::CommandExpired
+        | Exit::Waiting
+        | Exit::AlreadyExists
+        | Exit::WrongKind
+        | Exit::OutsideRoot
+        | Exit::Invalid
+        | Exit::PermissionDenied
+        | Exit::NoSpace
+        | Exit::TooLarge
+        | Exit::AuthenticationNeeded
+        | Exit::HostUnknown
+        | Exit::RepositoryUnreachable
+        | Exit::UnsavedWork
+        | Exit::TimedOut
+        | Exit::CommandInterrupted
         | Exit::Aborted => false,
     }
 }
