@@ -191,27 +191,7 @@ async fn repository(home: &Home) -> Result<PathBuf, Failure> {
             .collect();
         std::fs::write(source.join(format!("part-{n:03}")), bytes)?;
     }
-    for words in [
-        &["init", "--quiet"][..],
-        &["add", "-A"],
-        &[
-            "-c",
-            "user.name=A",
-            "-c",
-            "user.email=a@example.org",
-            "commit",
-            "--quiet",
-            "-m",
-            "Begin",
-        ],
-        &["gc", "--quiet"],
-    ] {
-        let mut command = home.command(Path::new("git"));
-        let status = command.args(words).current_dir(&source).status().await?;
-        if !status.success() {
-            return Err("git could not make the repository".into());
-        }
-    }
+    home.make_repository(&source).await?;
     Ok(source)
 }
 

@@ -50,32 +50,31 @@ impl Home {
         let project = home.project();
         std::fs::create_dir_all(&project)?;
         std::fs::write(project.join("README.md"), "# A project\n")?;
-        for words in [
-            &["init", "--quiet"][..],
-            &["add", "README.md"],
-            &[
-                "-c",
-                "user.name=A",
-                "-c",
-                "user.email=a@example.org",
-                "commit",
-                "--quiet",
-                "-m",
-                "Begin",
-            ],
-        ] {
-            let status = home
-                .command(Path::new("git"))
-                .args(words)
-                .current_dir(&project)
-                .status()
-                .await?;
-            if !status.success() {
-                return Err("git could not make the project".into());
-            }
-        }
+        home.make_repository(&project).await?;
         home.seed_plugin()?;
         Ok(home)
+    }
+
+    /// Makes a git repository of all that is in a directory.
+    pub(crate) async fn make_repository(&self, directory: &Path) -> Result<(), Failure> {
+        const COMMIT: &[&str] = &[
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@example.org",
+            "commit",
+            "--quiet",
+            "-m",
+            "Begin",
+        ];
+        for words in [&["init", "--quiet"][..], &["add", "--all"], COMMIT] {
+            let mut command = self.command(Path::new("git"));
+            let status = command.args(words).current_dir(directory).status().await?;
+            if !status.success() {
+                return Err("git could not make a repository".into());
+            }
+        }
+        Ok(())
     }
 
     /// What opencode's own installer leaves in the configuration directory the first time. Without it each
