@@ -14,11 +14,11 @@ use protocol::ids::TurnId;
 use protocol::secret::Secret;
 use protocol::state::{ChatState, TurnState};
 use protocol::transcript::Transcript;
-use protocol::wire::{WorkerSettings, EndSessionArgs, 
+use protocol::wire::{
     ChatArgs, ChatView, Chunk, ChunkOp, ConnectArgs, ConnectReply, CreateMachineArgs, DeltaKind,
-    FullMessage, Inbox, MachineCredentials, NoArgs, Part, PartBody, Presence, RegisterMachineArgs,
-    RegisterWorkerArgs, ReportSessionArgs, SendMessageArgs, StartSessionArgs, TranscriptArgs,
-    TurnArgs, WIRE_VERSION, WriteMessageArgs,
+    EndSessionArgs, FullMessage, Inbox, MachineCredentials, NoArgs, Part, PartBody, Presence,
+    RegisterMachineArgs, RegisterWorkerArgs, ReportSessionArgs, SendMessageArgs, StartSessionArgs,
+    TranscriptArgs, TurnArgs, WIRE_VERSION, WorkerSettings, WriteMessageArgs,
 };
 
 use crate::{Append, Call, Transport, TransportError, Values, new_key, new_secret};
@@ -197,16 +197,16 @@ impl Cast {
             machine_id: machine.machine_id.clone(),
             directory: "repo".to_owned(),
             name: None,
-        settings: WorkerSettings::default(),
-};
+            settings: WorkerSettings::default(),
+        };
         let worker = self.person::<RegisterWorker>(directory).await;
         let start = StartSessionArgs {
             worker_id: worker.id,
             title: None,
             model: None,
             agent: None,
-        own_worktree: false,
-};
+            own_worktree: false,
+        };
         let chat = self.person::<StartSession>(start).await.chat_session_id;
         let mut views = self.transport.watch(
             "worker.chat.view",
@@ -295,8 +295,8 @@ impl Cast {
         );
         self.person::<EndSession>(EndSessionArgs {
             chat_session_id: chat.clone(),
-discard_worktree: false,
-})
+            discard_worktree: false,
+        })
         .await;
         assert_eq!(
             self.person::<ViewChat>(ChatArgs {
