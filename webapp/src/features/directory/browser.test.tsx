@@ -92,7 +92,7 @@ describe("the tree", () => {
     expect(active()).toMatch(/^odd/);
     await press("{Home}no");
     expect(active()).toBe("notes.txt");
-    await press("re");
+    await press("{Home}no");
     expect(active()).toBe("notes.txt");
   });
 

@@ -18,7 +18,7 @@ import { BrowserToolbar } from "./browser-toolbar";
 import { placeKey, type Folder } from "./directory-store";
 import type { EntryAction } from "./entry-menu";
 import { parentOf, shownName, typedName } from "./paths";
-import type { EntryRow } from "./rows";
+import { withOpen, type EntryRow } from "./rows";
 import { TreeView, type TreeHandle } from "./tree-view";
 import { useDirectories, useExpanded, useRefreshAfterChanges } from "./use-directories";
 import { useSettled } from "./use-later";
@@ -62,11 +62,12 @@ export function DirectoryBrowser({
   const toggle = useCallback(
     ({ path }: EntryRow) =>
       setExpanded((before) => {
+        if (!before.has(path)) return withOpen(before, directory, path);
         const after = new Set(before);
-        if (!after.delete(path)) after.add(path);
+        after.delete(path);
         return after;
       }),
-    [setExpanded],
+    [setExpanded, directory],
   );
   const root = machine.info?.root ?? "";
   const act = useCallback(

@@ -4,7 +4,7 @@ import { fakeBackend, type Fake } from "@/lib/backend/fake/backend";
 import { file, folder, type FakeFolder } from "@/lib/backend/fake/files";
 
 import { DirectoryStore, placeKey, type Folder } from "./directory-store";
-import { openPlaces, rowsOf } from "./rows";
+import { openPlaces, rowsOf, withOpen } from "./rows";
 
 const at = (directory: string, filter = "") => ({ directory, filter });
 const settled = { timeout: 10_000 };
@@ -145,5 +145,16 @@ describe("the tree", () => {
     const [, repos, api] = rows;
     expect(repos).toMatchObject({ position: 2, setSize: 6, expanded: true });
     expect(api).toMatchObject({ parent: "entry:repos", position: 1, setSize: 3 });
+  });
+
+  it("keeps so many folders open and no more: the first to be opened is the first to close", () => {
+    let expanded: ReadonlySet<string> = new Set(["elsewhere/deep"]);
+    for (let index = 0; index < 60; index += 1) expanded = withOpen(expanded, "", `d${index}`);
+    expanded = withOpen(expanded, "", "d59/inner");
+    const shown = openPlaces(at(""), expanded).map(({ directory }) => directory);
+    expect(shown).toHaveLength(41);
+    expect(shown).toContain("d59/inner");
+    expect(shown).not.toContain("d0");
+    expect(expanded.has("elsewhere/deep")).toBe(true);
   });
 });

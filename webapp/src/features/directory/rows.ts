@@ -1,7 +1,7 @@
 import type { DirectoryEntry } from "@/lib/backend/wire.gen";
 
 import { placeKey, type Directories, type Folder, type Place } from "./directory-store";
-import { joinPath, parentOf } from "./paths";
+import { isWithin, joinPath, parentOf } from "./paths";
 
 /** One line of the tree. `parent` is the id of the line that it is below; null at the top. */
 export type Row = { id: string; level: number; parent: string | null } & (
@@ -95,6 +95,18 @@ function problemOfFolder({ error, command }: Folder): string | null {
   if (command?.state === "expired") return "The machine did not come for the request in time.";
   if (command?.state === "cancelled") return "The request was cancelled.";
   return null;
+}
+
+/** Folders that are open at once; each is followed for as long as it is. */
+const OPEN_PLACES_MAX = 40;
+
+/** The open folders with one more; beyond what can be followed, those that were opened first close. */
+export function withOpen(expanded: ReadonlySet<string>, directory: string, path: string): ReadonlySet<string> {
+  const after = new Set(expanded).add(path);
+  const shown = openPlaces({ directory, filter: "" }, after).slice(1);
+  const surplus = shown.filter((place) => !isWithin(path, place.directory));
+  for (const place of surplus.slice(0, Math.max(0, shown.length - OPEN_PLACES_MAX))) after.delete(place.directory);
+  return after;
 }
 
 /** The folders that are open somewhere in the tree below a directory: those whose ancestors are open too. */

@@ -34,6 +34,8 @@ export function useTreeKeys(rows: readonly Row[], activeIndex: number, handlers:
       if (to) handlers.onActive(to.id);
     };
     const letter = event.key.length === 1 && event.key !== " ";
+    // Whoever moves otherwise begins a new name with the next letter.
+    if (!letter) typed.current.text = "";
     switch (event.key) {
       case "ArrowDown":
         go(activeIndex + 1);

@@ -102,9 +102,9 @@ function exchange(index: number): Exchange {
 describe("watches", () => {
   const list = (count: number) => ({ machines: Array.from({ length: count }, (_, index) => ({ id: `mch_${index}` })) });
 
-  it("go over one connection, which is opened anew when their set changes", async () => {
+  it("go over one connection; what nobody follows stays for whoever comes back, until nobody is left", async () => {
     const values: unknown[] = [];
-    backend.watch("machine.list", {}, (value) => values.push(value.machines.length));
+    const stopList = backend.watch("machine.list", {}, (value) => values.push(value.machines.length));
     const stop = backend.watch("machine.view", { machineId: "mch_1" }, () => undefined);
     await settle();
     expect(exchanges).toHaveLength(1);
@@ -116,9 +116,55 @@ describe("watches", () => {
     expect(values).toEqual([2]);
     stop();
     await settle();
+    exchange(0).event("value", { id: exchange(0).watches[1]?.id, value: "news" });
+    await settle();
+    const later: unknown[] = [];
+    const stopAgain = backend.watch("machine.view", { machineId: "mch_1" }, (value) => later.push(value));
+    await settle();
+    expect(later).toEqual(["news"]);
+    expect(exchanges).toHaveLength(1);
+    stopAgain();
+    stopList();
+    await settle();
     expect(exchange(0).aborted).toBe(true);
-    expect(exchange(1).watches.map((watch) => watch.function)).toEqual(["machine.list"]);
-    expect(backend.connection.get().kind).toBe("live");
+  });
+
+  const view = (index: number) => backend.watch("machine.view", { machineId: `mch_${index}` }, () => undefined);
+  const open = () => exchanges.filter(({ aborted }) => !aborted);
+
+  it("that come later open a small connection anew, and leave a large one alone", async () => {
+    for (let index = 0; index < 7; index += 1) view(index);
+    await settle();
+    view(7);
+    await settle();
+    view(8);
+    await settle();
+    expect(exchanges.map(({ watches, aborted }) => [watches.length, aborted])).toEqual([
+      [7, false],
+      [1, true],
+      [2, false],
+    ]);
+  });
+
+  it("are gathered before the connections become too many", async () => {
+    for (let index = 0; index < 60; index += 1) {
+      view(index);
+      await settle();
+    }
+    expect(open().flatMap(({ watches }) => watches)).toHaveLength(60);
+    expect(open().length).toBeLessThanOrEqual(3);
+  });
+
+  it("with long arguments are told in addresses that the hub reads", async () => {
+    for (let index = 0; index < 12; index += 1)
+      backend.watch(
+        "machine.directory",
+        { machineId: "mch_1", directory: `${"ü".repeat(2_000)}${index}`, hidden: false },
+        () => undefined,
+      );
+    await settle();
+    expect(open().flatMap(({ watches }) => watches)).toHaveLength(12);
+    for (const { url } of open()) expect(url.href.length).toBeLessThan(60 * 1024);
   });
 
   it("of the same thing are one, and who comes later gets the latest value", async () => {
