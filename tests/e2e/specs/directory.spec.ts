@@ -28,7 +28,7 @@ const test = base.extend<{ machine: Joined; git: GitServer }>({
 function fill(root: string): void {
   for (const path of ["repos/docs", "empty", ".config", "many"]) mkdirSync(join(root, path), { recursive: true });
   writeFileSync(join(root, ".profile"), "export A=1\n");
-  writeFileSync(join(root, "notes.txt"), "Ask Ines about the runner.\n");
+  writeFileSync(join(root, "notes.txt"), "Ask Anna about the runner.\n");
   writeFileSync(join(root, "page.html"), "<h1>Hello</h1><script>document.title = 'owned'</script>\n");
   writeFileSync(join(root, "logo.png"), Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 0, 0, 1]));
   writeFileSync(join(root, "repos/docs/index.md"), "# Docs\n");
@@ -110,14 +110,14 @@ test("the keyboard alone browses, renames, trashes and puts back", async ({ page
   expect(existsSync(join(machine.root, "notes.txt"))).toBe(false);
   await page.getByRole("button", { name: "Undo" }).press("Enter");
   await expect(row(page, "notes.txt")).toBeVisible();
-  expect(readFileSync(join(machine.root, "notes.txt"), "utf8")).toContain("Ines");
+  expect(readFileSync(join(machine.root, "notes.txt"), "utf8")).toContain("Anna");
 
   await tree.focus();
   await page.keyboard.press("Home");
   await page.keyboard.type("notes");
   await page.keyboard.press("Shift+F10");
   await page.getByTestId("row-view").press("Enter");
-  await expect(page.getByTestId("file-text")).toContainText("Ask Ines");
+  await expect(page.getByTestId("file-text")).toContainText("Ask Anna");
 });
 
 test("new folders, refusals, and files as the text they are", async ({ page, machine, picture }) => {

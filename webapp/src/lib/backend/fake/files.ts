@@ -88,7 +88,7 @@ export function exampleRoot(): FakeFolder {
     }),
     logs: huge,
     ".config": folder({ "settings.json": file('{ "theme": "dark" }\n') }),
-    "notes.txt": file("Ask Ines about the runner.\n"),
+    "notes.txt": file("Ask Anna about the runner.\n"),
     "dump.sql": file("-- a big dump\nINSERT INTO t VALUES (1);\n".repeat(2_000), { size: 7_340_032 }),
     "odd\\xff name \u202egnp.exe": file("?", { size: 1, binary: true }),
     latest: { kind: "link", modifiedAt: Date.now() - 60_000 },
