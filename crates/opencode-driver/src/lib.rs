@@ -9,6 +9,7 @@ mod answer;
 mod asks;
 mod confine;
 mod driver;
+mod event_stream;
 mod http;
 mod locate;
 mod opencode;

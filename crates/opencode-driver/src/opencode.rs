@@ -15,10 +15,11 @@ use tracing::{info, warn};
 
 use crate::confine::{self, Confined};
 use crate::driver::{Driver, DriverError, DriverInfo, StartedSession};
+use crate::event_stream::EventStream;
 use crate::http::Server;
 use crate::locate::{LocateConfig, OpencodeBinary, locate};
 use crate::process::{Launch, Running, launch};
-use crate::session::{Defaults, EventStream, OpencodeProcess};
+use crate::session::{Defaults, OpencodeProcess};
 use crate::spare::{SpareConfig, Spares};
 use crate::storage::Storage;
 use crate::wire::launch::{Hosting, Setting, environment, is_port_taken};

@@ -5,11 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use protocol::driver::{DriverEvent, TurnRecall};
 use protocol::ids::TurnId;
-use protocol::limits::SSE_DEAD_MS;
 use protocol::wire::AskAnswer;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -18,8 +15,9 @@ use tracing::{debug, warn};
 
 use crate::answer::{finished, fitted, full_message};
 use crate::driver::{AgentProcess, DriverError};
+use crate::event_stream::{EventStream, StreamEnd};
 use crate::process::Running;
-use crate::sse::{EndlessLine, SSE_SKIP_MAX_BYTES, SseDecoder, SseItem};
+use crate::sse::{SSE_SKIP_MAX_BYTES, SseItem};
 use crate::turn::{Begun, LOOK_AGAIN, Next, Tracker};
 use crate::wire::{Api, Event, Message, ModelRef};
 
@@ -214,73 +212,6 @@ impl Shared {
             }
             handed => handed,
         }
-    }
-}
-
-/// opencode's event stream.
-#[derive(Debug)]
-pub(crate) struct EventStream {
-    body: Incoming,
-    decoder: SseDecoder,
-    started: Vec<SseItem>,
-}
-
-/// Why a stream gives no more.
-#[derive(Debug)]
-enum StreamEnd {
-    /// It ended, broke off or went silent: it can be opened again.
-    Lost(String),
-    /// What comes out of it is not to be read.
-    Endless,
-}
-
-impl EventStream {
-    /// Opens it and waits for the first event: from then on nothing is missed.
-    pub(crate) async fn open(api: &Api, limit: Duration) -> Result<Self, DriverError> {
-        const OPERATION: &str = "waiting for its first event";
-        let body = api.events().await?;
-        let mut stream = Self {
-            body,
-            decoder: SseDecoder::default(),
-            started: Vec::new(),
-        };
-        let first = tokio::time::timeout(limit, stream.next())
-            .await
-            .map_err(|_| DriverError::TimedOut {
-                operation: OPERATION,
-            })?;
-        match first {
-            Ok(items) => {
-                stream.started = items;
-                Ok(stream)
-            }
-            Err(StreamEnd::Lost(detail)) => Err(DriverError::Malformed {
-                operation: OPERATION,
-                detail,
-            }),
-            Err(StreamEnd::Endless) => Err(DriverError::Malformed {
-                operation: OPERATION,
-                detail: "a line without an end".to_owned(),
-            }),
-        }
-    }
-
-    /// The next events, at least one.
-    async fn next(&mut self) -> Result<Vec<SseItem>, StreamEnd> {
-        let mut items = std::mem::take(&mut self.started);
-        while items.is_empty() {
-            let frame =
-                tokio::time::timeout(Duration::from_millis(SSE_DEAD_MS), self.body.frame()).await;
-            let frame = frame.map_err(|_| StreamEnd::Lost("it is silent".to_owned()))?;
-            let frame = frame.ok_or_else(|| StreamEnd::Lost("it ended".to_owned()))?;
-            let frame = frame.map_err(|error| StreamEnd::Lost(error.to_string()))?;
-            if let Some(bytes) = frame.data_ref() {
-                self.decoder
-                    .push(bytes, &mut items)
-                    .map_err(|EndlessLine| StreamEnd::Endless)?;
-            }
-        }
-        Ok(items)
     }
 }
 
