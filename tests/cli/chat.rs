@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use crate::support::{Ended, Home, Started, table};
+use crate::support::{Home, Started, git, table, until, values};
 
 /// The demo, with the pinned opencode.
 fn demo() -> (Home, Started) {
@@ -22,14 +20,6 @@ fn demo() -> (Home, Started) {
     let up = home.start(&["up", "--demo", "--listen", "127.0.0.1:0"]);
     up.says("ready: this computer is online");
     (home, up)
-}
-
-fn events(ended: &Ended) -> Vec<Value> {
-    ended
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 /// One opencode for all of it: they are large.
@@ -63,7 +53,7 @@ fn a_message_is_answered_and_the_exit_code_says_how() {
     );
     assert_eq!(piped.stdout, "from a pipe\n", "{}", piped.stderr);
 
-    let json = events(&chat(&["--json", "think", "hard"]));
+    let json = values(&chat(&["--json", "think", "hard"]));
     assert_eq!(json.first().unwrap()["event"], "session");
     let text: String = json
         .iter()
@@ -144,8 +134,60 @@ fn a_message_is_answered_and_the_exit_code_says_how() {
         over.stderr
     );
 
+    a_worktree_goes_with_its_session_unless_work_would_be_lost(&home);
     assert_eq!(up.stop().code, 0);
     home.is_quiet();
+}
+
+fn a_worktree_goes_with_its_session_unless_work_would_be_lost(home: &Home) {
+    let root = home.place(".local/share/opencode-orchestrator-demo/projects");
+    let repository = root.join("repository");
+    std::fs::create_dir(&repository).unwrap();
+    git(&repository, &["init", "-q"]);
+    git(
+        &repository,
+        &["commit", "-q", "--allow-empty", "-m", "Begin"],
+    );
+    let machine = values(&home.run(&["machines", "--json"]));
+    let machine = machine[0]["name"].as_str().unwrap();
+    let said = home.run(&[
+        "chat",
+        "--machine",
+        machine,
+        "--dir",
+        "repository",
+        "--own-worktree",
+        "--json",
+        "say",
+        "hi",
+    ]);
+    assert_eq!(said.code, 0, "{}", said.text());
+    let session = values(&said)[0]["chatSessionId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let worktree = root.join(".orchestrator-worktrees").join(&session);
+    std::fs::write(worktree.join("unsaved"), "").unwrap();
+
+    let becomes = |state: &str| {
+        until(state, || {
+            values(&home.run(&["sessions", "list", "--all", "--json"]))
+                .iter()
+                .any(|chat| chat["id"] == session && chat["worktree"]["state"] == state)
+        });
+    };
+    let ended = home.run(&["sessions", "end", &session]);
+    assert!(
+        ended.stderr.contains("--discard-worktree"),
+        "{}",
+        ended.stderr
+    );
+    becomes("kept");
+    assert!(worktree.join("unsaved").exists());
+    let discard = ["sessions", "end", &session, "--discard-worktree"];
+    assert_eq!(home.run(&discard).code, 0);
+    becomes("removed");
+    assert!(!worktree.exists());
 }
 
 #[test]

@@ -384,6 +384,27 @@ impl Drop for Started {
     }
 }
 
+/// The lines of JSON that a command printed.
+pub(crate) fn values(ended: &Ended) -> Vec<serde_json::Value> {
+    ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Runs git in a repository of a test.
+pub(crate) fn git(directory: &Path, args: &[&str]) {
+    let ended = Command::new("git")
+        .args(["-c", "user.name=test", "-c", "user.email=test@example.org"])
+        .args(args)
+        .current_dir(directory)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+}
+
 /// A program of this test's.
 pub(crate) fn program(name: &str) -> String {
     format!(

@@ -136,7 +136,11 @@ pub(crate) struct LsArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Option<String>,
     /// The directory; the root if none is given
-    #[arg(value_name = "[MACHINE:]PATH", default_value = "", hide_default_value = true)]
+    #[arg(
+        value_name = "[MACHINE:]PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) path: String,
 }
 
@@ -213,7 +217,11 @@ pub(crate) struct CloneArgs {
     /// Where from
     pub(crate) url: String,
     /// The directory that it makes
-    #[arg(value_name = "[MACHINE:]PATH", default_value = "", hide_default_value = true)]
+    #[arg(
+        value_name = "[MACHINE:]PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) path: String,
 }
 
