@@ -324,6 +324,11 @@ impl<R: Rows> Backend<'_, R> {
         args: HeartbeatArgs,
     ) -> Result<Done, CallError> {
         let (machine, _) = machine(actor)?;
+        let presence: Option<PresenceRow> = load(self.rows, &key::presence(machine))?;
+        // One that the goodbye has overtaken is no sign of life.
+        if presence.is_some_and(|row| row.link == Link::Left) {
+            return Ok(Done {});
+        }
         self.set_link(
             machine,
             if args.draining {

@@ -73,3 +73,16 @@ fn a_deadline_that_can_not_be_met_does_not_hold_the_others_up() {
         None
     );
 }
+
+#[test]
+fn a_sign_of_life_that_comes_after_the_goodbye_changes_nothing() {
+    let mut world = world::World::new();
+    world.machine("machine.disconnect", json!({}));
+    world.machine("machine.heartbeat", json!({ "draining": true }));
+    let list = world.person("machine.list", json!({}));
+    assert_eq!(list["machines"][0]["presence"]["state"], "offline");
+    world.start_process();
+    world.machine("machine.heartbeat", json!({}));
+    let list = world.person("machine.list", json!({}));
+    assert_eq!(list["machines"][0]["presence"]["state"], "online");
+}
