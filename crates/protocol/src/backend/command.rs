@@ -463,8 +463,13 @@ impl CommandRow {
 /// kept in the activity, so it is refused here and not only there.
 fn checked_url(url: &str) -> Result<String, CallError> {
     let url = url.trim();
-    git_url::check(url, &GitProtocol::ALL)
-        .map_err(|error| CallError::new(ErrorCode::Invalid, error.to_string()))?;
+    if let Err(error) = git_url::check(url, &GitProtocol::ALL) {
+        // What is advised is what every machine allows.
+        let advice = git_url::check(url, &GitProtocol::DEFAULT)
+            .err()
+            .unwrap_or(error);
+        return Err(CallError::new(ErrorCode::Invalid, advice.to_string()));
+    }
     Ok(url.to_owned())
 }
 

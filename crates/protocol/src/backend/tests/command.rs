@@ -277,6 +277,10 @@ fn bad_operations_are_refused_before_anybody_sees_them() {
             "password",
         ),
         (
+            json!({ "kind": "clone", "url": "nonsense", "path": "a" }),
+            "begins with https:// or ssh://.",
+        ),
+        (
             json!({ "kind": "clone", "url": "x".repeat(3_000), "path": "a" }),
             "longer than",
         ),
