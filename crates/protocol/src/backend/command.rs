@@ -286,10 +286,16 @@ impl<R: Rows> Backend<'_, R> {
 
     /// The machine's credentials are void: nothing that waits for it will ever be done.
     pub(super) fn cancel_all_commands(&mut self, machine: &MachineId) -> Result<(), CallError> {
-        for mut row in self.open_commands(machine)? {
-            self.end_command(&mut row, CommandState::Cancelled)?;
+        // Closing many chat sessions may have left more than a person may ask for.
+        loop {
+            let open = self.open_commands(machine)?;
+            if open.is_empty() {
+                return Ok(());
+            }
+            for mut row in open {
+                self.end_command(&mut row, CommandState::Cancelled)?;
+            }
         }
-        Ok(())
     }
 
     pub(super) fn inbox_commands(

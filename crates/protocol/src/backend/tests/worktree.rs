@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use crate::error::ErrorCode;
+use crate::limits::OPEN_COMMANDS_MAX;
 
 struct Session {
     world: World,
@@ -130,4 +131,21 @@ fn settings_that_can_not_be_are_refused() {
     let worker = session.world.person("worker.configure", args);
     assert_eq!(worker["settings"]["model"], "c/d");
     assert_eq!(worker["settings"]["sandbox"], "off");
+}
+
+#[test]
+fn a_revoked_machine_leaves_no_removal_waiting_however_many_there_were() {
+    let mut session = Session::new();
+    for _ in 0..OPEN_COMMANDS_MAX {
+        let args = json!({ "workerId": session.worker, "ownWorktree": true });
+        session.world.person("worker.chat.startSession", args);
+    }
+    let machine = session.world.machine.clone();
+    session
+        .world
+        .person("machine.revoke", json!({ "machineId": machine }));
+    let waiting = session.world.rows.iter();
+    let waiting = waiting.filter(|(key, _)| key.starts_with("command.open/"));
+    assert_eq!(waiting.count(), 0);
+    assert_eq!(session.worktree()["state"], "kept");
 }
