@@ -203,6 +203,10 @@ fn check_user(user: Option<&str>, protocol: GitProtocol) -> Result<(), GitUrlErr
     if user.starts_with('-') {
         return Err(GitUrlError::LeadingDash);
     }
+    // Programs do not agree on which of two is the one before the host.
+    if user.contains('@') {
+        return Err(GitUrlError::Host);
+    }
     if user.contains(':') || (protocol != GitProtocol::Ssh && is_token(&user)) {
         return Err(GitUrlError::Password);
     }
@@ -431,6 +435,9 @@ mod tests {
                 "{url}"
             );
         }
+        for url in ["@-@a:@", "a@-b@c:d", "ssh://a%40-b@c/d"] {
+            assert_eq!(refusal(url), GitUrlError::Host, "{url}");
+        }
         for url in ["https://host", "https://host/", "host:", "ssh://host//"] {
             assert_eq!(refusal(url), GitUrlError::NoRepository, "{url}");
         }
@@ -441,8 +448,13 @@ mod tests {
         fn no_address_that_passes_can_be_an_option_or_a_program(url in "[-a-z:/@.%0-9\\[\\]]{0,24}") {
             if check(&url, &GitProtocol::DEFAULT).is_ok() {
                 prop_assert!(!url.starts_with('-'));
-                prop_assert!(!url.contains("::") || url.contains('['));
-                prop_assert!(!url.contains("@-") && !url.contains("://-"));
+                let helper = url.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c));
+                prop_assert!(!helper.starts_with("::"));
+                // Whatever is before the path is handed to ssh: no part of it is an option.
+                let (_, Address { user, host, .. }) = split(&url, &GitProtocol::DEFAULT).unwrap();
+                let authority = format!("{}@{host}", user.unwrap_or("a"));
+                prop_assert_eq!(authority.matches('@').count(), 1);
+                prop_assert!(!authority.starts_with('-') && !authority.contains("@-"));
             }
         }
     }
