@@ -32,8 +32,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Once: a person adds the machine, its process registers with the key and keeps the credentials.
     let name = "embedded".to_owned();
     let key = ask::<CreateMachine>(&backend, CreateMachineArgs { name }).await?;
-    let credentials =
-        agent::register(&backend, key.registration_key, MachineInfo::default()).await?;
+    let credentials = agent::register(
+        &backend,
+        key.registration_key,
+        transport::new_secret("omn"),
+        MachineInfo::default(),
+    )
+    .await?;
 
     // Each time: nothing but the credentials and the root directory is needed to come back.
     let machine_id = credentials.machine_id.clone();

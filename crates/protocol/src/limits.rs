@@ -26,6 +26,8 @@ pub const QUEUE_MAX_TURNS: usize = 1_000;
 pub const VIEW_MAX_TURNS: usize = 100;
 /// Turns in one page of a transcript.
 pub const TRANSCRIPT_PAGE_TURNS: usize = 50;
+/// The texts of one page of a transcript; a single turn may have more.
+pub const TRANSCRIPT_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Entries in one page of a listing.
 pub const LISTING_PAGE_ENTRIES: usize = 500;
 /// Machines a person may own.

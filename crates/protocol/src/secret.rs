@@ -29,6 +29,18 @@ impl Secret {
         Self(format!("{body}{check}"))
     }
 
+    /// Makes a secret that follows from others, as [`Secret::generate`] would from the SHA-256 of their texts,
+    /// each with its length before it.
+    #[must_use]
+    pub fn derive(prefix: &str, from: &[&Self]) -> Self {
+        let mut hasher = Sha256::new();
+        for secret in from {
+            hasher.update((secret.0.len() as u64).to_be_bytes());
+            hasher.update(secret.0.as_bytes());
+        }
+        Self::generate(prefix, hasher.finalize().into())
+    }
+
     /// Whether this text is a complete secret with that prefix: nothing is missing or mistyped.
     #[must_use]
     pub fn is_well_formed(&self, prefix: &str) -> bool {
@@ -119,6 +131,22 @@ mod tests {
         assert!(!Secret::new(text).is_well_formed("ork"));
         assert!(!Secret::new("ork_").is_well_formed("ork"));
         assert!(!Secret::new("é").is_well_formed("ork"));
+    }
+
+    #[test]
+    fn a_derived_secret_follows_from_all_of_its_sources() {
+        let derive = |texts: [&str; 2]| {
+            let [one, other] = texts.map(Secret::new);
+            Secret::derive("oms", &[&one, &other])
+        };
+        let secret = derive(["key", "nonce"]);
+        assert!(secret.is_well_formed("oms"));
+        assert_eq!(secret, derive(["key", "nonce"]));
+        assert_ne!(secret, derive(["keyn", "once"]));
+        assert_eq!(
+            secret.expose(),
+            "oms_db60378e316af62ef1075dce42e4fc5a504e93333b5add38b2145d5b7f1943395be8"
+        );
     }
 
     #[test]

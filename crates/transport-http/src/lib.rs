@@ -11,6 +11,7 @@ use futures::StreamExt;
 use protocol::ids::TurnId;
 use protocol::limits::{CALL_TIMEOUT_MS, SSE_DEAD_MS};
 use protocol::secret::Secret;
+use protocol::wire::Appended;
 use protocol::{CallError, ErrorCode};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -109,8 +110,10 @@ impl Transport for HttpTransport {
             .boxed()
     }
 
-    async fn append(&self, append: Append) -> Result<(), TransportError> {
-        streams::append(self, append).await
+    async fn append(&self, append: Append) -> Result<Appended, TransportError> {
+        streams::append(self, append).await?;
+        // The hub wants what there is at once; what comes while an append is under way goes with the next.
+        Ok(Appended::default())
     }
 
     fn read(&self, turn_id: &TurnId, credential: Option<Secret>, live: bool) -> Chunks {

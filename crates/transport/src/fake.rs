@@ -11,7 +11,7 @@ use protocol::backend::{Backend, Caller, Effect, Entropy, MemoryRows, Outcome, R
 use protocol::ids::{MachineId, PersonId, TurnId};
 use protocol::producer::{self, Decision, ProducerState};
 use protocol::secret::Secret;
-use protocol::wire::Chunk;
+use protocol::wire::{Appended, Chunk};
 use protocol::{CallError, ErrorCode};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -202,7 +202,7 @@ impl Transport for FakeBackend {
         .boxed()
     }
 
-    async fn append(&self, append: Append) -> Result<(), TransportError> {
+    async fn append(&self, append: Append) -> Result<Appended, TransportError> {
         let turn = append.turn_id.clone();
         self.transact(|backend| backend.accept_append(&append.credential, &turn, append.epoch))?;
         let mut state = self.lock();
@@ -225,7 +225,7 @@ impl Transport for FakeBackend {
         }
         drop(state);
         self.changed();
-        Ok(())
+        Ok(Appended::default())
     }
 
     fn read(&self, turn_id: &TurnId, credential: Option<Secret>, live: bool) -> Chunks {

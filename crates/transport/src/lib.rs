@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use protocol::ids::{IdempotencyKey, TurnId};
 use protocol::secret::Secret;
-use protocol::wire::Chunk;
+use protocol::wire::{Appended, Chunk};
 use protocol::{CallError, Timestamp};
 use serde_json::Value;
 use thiserror::Error;
@@ -82,11 +82,11 @@ pub trait Transport: Send + Sync + 'static {
     fn watch(&self, function: &str, args: Value, credential: Option<Secret>) -> Values;
 
     /// Appends to a turn's chunk stream. `Ok` means that it is on the backend's disk, by this append or by
-    /// an earlier one with the same epoch and sequence number.
+    /// an earlier one with the same epoch and sequence number; it says when the backend wants the next one.
     ///
     /// # Errors
     /// [`TransportError::Refused`] by the backend, or [`TransportError::Lost`].
-    async fn append(&self, append: Append) -> Result<(), TransportError>;
+    async fn append(&self, append: Append) -> Result<Appended, TransportError>;
 
     /// Reads a turn's chunk stream from its beginning. With `live` it goes on as the stream grows, and ends
     /// when the stream is closed or the connection lost; without, it ends with what there is.

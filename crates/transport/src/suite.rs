@@ -78,6 +78,7 @@ impl Cast {
         let unknown = Secret::new("ork_0000");
         let register = RegisterMachineArgs {
             registration_key: unknown,
+            nonce: None,
             info: Default::default(),
         };
         assert_eq!(
@@ -143,6 +144,7 @@ impl Cast {
             .registration_key;
         let args = RegisterMachineArgs {
             registration_key: key,
+            nonce: None,
             info: Default::default(),
         };
         let machine = self

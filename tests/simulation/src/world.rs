@@ -15,8 +15,8 @@ use protocol::producer::{self, Decision, ProducerState};
 use protocol::secret::Secret;
 use protocol::state::TurnState;
 use protocol::wire::{
-    AskAnswer, ChatView, Chunk, CommandView, FullMessage, MachineCredentials, MachineInfo,
-    Operation, RegistrationKeyReply, StartSessionReply, TurnReply, WorkerSummary,
+    Appended, AskAnswer, ChatView, Chunk, CommandView, FullMessage, MachineCredentials,
+    MachineInfo, Operation, RegistrationKeyReply, StartSessionReply, TurnReply, WorkerSummary,
 };
 use protocol::{CallError, Timestamp};
 use serde_json::{Value, json};
@@ -288,6 +288,7 @@ impl World {
             Event::Append(request, incarnation, token, turn, epoch, seq, chunks) => {
                 let result = self
                     .append(&token, &turn, epoch, seq, chunks)
+                    .map(|()| self.gather())
                     .map_err(Failure::Refused);
                 self.reply(request, incarnation, Input::AppendDone(turn, seq, result));
             }
@@ -623,6 +624,17 @@ impl World {
                 format!("{refused:?}"),
             )),
         }
+    }
+
+    /// Of the hub, which wants chunks at once, or of a backend that counts calls.
+    fn gather(&mut self) -> Appended {
+        let counts_calls = self.random.per_mille(500);
+        let gather_ms = if counts_calls {
+            self.random.below(3_000)
+        } else {
+            0
+        };
+        Appended { gather_ms }
     }
 
     fn tick_backend(&mut self) {

@@ -172,6 +172,7 @@ impl Stage {
         .await;
         let register = RegisterMachineArgs {
             registration_key: key.registration_key,
+            nonce: None,
             info: Default::default(),
         };
         let credentials = ask::<RegisterMachine>(&backend, register).await;

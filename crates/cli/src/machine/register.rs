@@ -84,8 +84,9 @@ async fn exchange(
     told: Told,
 ) -> Result<protocol::wire::MachineCredentials, Failure> {
     let mut has_told = false;
+    let nonce = transport::new_secret("omn");
     loop {
-        match agent::register(http, key.clone(), info(root)).await {
+        match agent::register(http, key.clone(), nonce.clone(), info(root)).await {
             Ok(credentials) => return Ok(credentials),
             Err(TransportError::Lost(why)) => {
                 if !has_told {

@@ -105,6 +105,7 @@ pub(super) async fn ensure(
     };
     let args = RegisterMachineArgs {
         registration_key: key.registration_key,
+        nonce: None,
         info: info(&root),
     };
     let credentials = hub.call_as_owner::<RegisterMachine>(&args).await?;

@@ -12,7 +12,7 @@ use crate::ids::{ChatSessionId, TurnId};
 use crate::state::{ChatState, TurnState};
 use crate::time::Timestamp;
 use crate::transcript::Transcript;
-use crate::wire::{Chunk, FullMessage, InboxChat, OpenAskArgs, SettleAskArgs, TakenTurn};
+use crate::wire::{Appended, Chunk, FullMessage, InboxChat, OpenAskArgs, SettleAskArgs, TakenTurn};
 
 /// What an interrupted turn says when its machine's agent was restarted.
 const AGENT_RESTARTED: &str = "The agent was restarted while this turn ran.";
@@ -335,9 +335,14 @@ impl Chat {
             .is_some_and(|turn| &turn.id == id && turn.awaits(seq))
     }
 
-    pub(super) fn on_appended(&mut self) {
+    /// When what has been gathered for the next append is to go, if it waits for nothing but time.
+    pub(super) fn append_at(&self) -> Option<Timestamp> {
+        self.turn.as_ref().and_then(ActiveTurn::append_at)
+    }
+
+    pub(super) fn on_appended(&mut self, appended: Appended) {
         if let Some(turn) = &mut self.turn {
-            turn.on_appended();
+            turn.on_appended(appended);
         }
     }
 

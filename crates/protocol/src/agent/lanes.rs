@@ -10,7 +10,7 @@ use super::link::Link;
 use super::{AgentCore, ExitReason, Failure, Output};
 use crate::ids::{ChatSessionId, CommandId, TurnId};
 use crate::time::Timestamp;
-use crate::wire::{TakenCommand, TakenTurn};
+use crate::wire::{Appended, TakenCommand, TakenTurn};
 
 /// Names a call while it waits for its answer.
 pub type CallId = u64;
@@ -205,7 +205,7 @@ impl AgentCore {
         now: Timestamp,
         turn: &TurnId,
         seq: u64,
-        result: Result<(), Failure>,
+        result: Result<Appended, Failure>,
     ) {
         let Some(chat) = self
             .chats
@@ -215,7 +215,7 @@ impl AgentCore {
             return;
         };
         match result {
-            Ok(()) => chat.on_appended(),
+            Ok(appended) => chat.on_appended(appended),
             Err(Failure::Refused(error))
                 if !error.is_fenced()
                     && !error.requires_reregistration()

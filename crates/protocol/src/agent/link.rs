@@ -22,6 +22,8 @@ pub enum DeadlineName {
     Drain,
     /// Tell how far a command is.
     Progress,
+    /// Append what has been gathered of an answer.
+    Append,
 }
 
 #[derive(Debug)]

@@ -22,8 +22,8 @@ use crate::secret::Secret;
 use crate::state::WorkerState;
 use crate::time::Timestamp;
 use crate::wire::{
-    AskAnswer, Chunk, ConnectReply, Inbox, MachineInfo, Operation, Progress, ReportWorkerArgs,
-    Worktree,
+    Appended, AskAnswer, Chunk, ConnectReply, Inbox, MachineInfo, Operation, Progress,
+    ReportWorkerArgs, Worktree,
 };
 use chat::Chat;
 use command::Commands;
@@ -77,7 +77,7 @@ pub enum Input {
     /// A call was answered.
     CallDone(CallId, Result<Value, Failure>),
     /// The append with this sequence number was answered.
-    AppendDone(TurnId, u64, Result<(), Failure>),
+    AppendDone(TurnId, u64, Result<Appended, Failure>),
     /// The chunks that the backend has of a turn were read.
     ChunksRead(ChatSessionId, TurnId, Result<Vec<Chunk>, Failure>),
     /// A worker's directory was looked at; the error is the reason why it can't be used.
@@ -300,7 +300,11 @@ impl AgentCore {
             .next_report(&self.lanes)
             .filter(|_| self.link.is_up())
             .map(|at| (at, DeadlineName::Progress));
-        [self.link.next_deadline(), drain, idle, report]
+        let gather = self.chats.values().filter_map(Chat::append_at).min();
+        let gather = gather
+            .filter(|_| self.link.is_up())
+            .map(|at| (at, DeadlineName::Append));
+        [self.link.next_deadline(), drain, idle, report, gather]
             .into_iter()
             .flatten()
             .min()
@@ -453,7 +457,7 @@ impl AgentCore {
                 &mut self.last_generation,
                 &mut self.lanes,
             );
-            chat.send(&self.link, &mut self.outputs);
+            chat.send(now, &self.link, &mut self.outputs);
         }
         self.chats.retain(|_, chat| !chat.is_forgotten());
         if let Some(inbox) = &self.inbox

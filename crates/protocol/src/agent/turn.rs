@@ -6,8 +6,9 @@ use crate::driver::TurnEnd;
 use crate::ids::TurnId;
 use crate::limits::{REASON_MAX_BYTES, SPOOL_MAX_BYTES};
 use crate::state::TurnState;
+use crate::time::Timestamp;
 use crate::transcript::{Transcript, text_hash};
-use crate::wire::{Chunk, ChunkOp, FullMessage, WriteMessageArgs};
+use crate::wire::{Appended, Chunk, ChunkOp, FullMessage, WriteMessageArgs};
 
 /// Where a turn is.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub(super) struct ActiveTurn {
     in_flight: usize,
     sent: bool,
     next_append_seq: u64,
+    /// When the latest append was sent, and the earliest time for the one after it.
+    sent_at: Timestamp,
+    gather_until: Timestamp,
     refused: bool,
 }
 
@@ -56,6 +60,8 @@ impl ActiveTurn {
             in_flight: 0,
             sent: false,
             next_append_seq: 0,
+            sent_at: Timestamp::default(),
+            gather_until: Timestamp::default(),
             refused: false,
         }
     }
@@ -80,9 +86,17 @@ impl ActiveTurn {
         self.spool_bytes >= SPOOL_MAX_BYTES
     }
 
-    /// The next append, unless one is under way or there is nothing to send.
-    pub(super) fn next_append(&mut self, max_bytes: usize) -> Option<(u64, Vec<Chunk>)> {
+    /// The next append, unless one is under way, there is nothing to send, or more is to be gathered first. What
+    /// fills an append, and the end of the turn, wait for no time.
+    pub(super) fn next_append(
+        &mut self,
+        now: Timestamp,
+        max_bytes: usize,
+    ) -> Option<(u64, Vec<Chunk>)> {
         if self.sent || self.spool.is_empty() {
+            return None;
+        }
+        if self.append_at().is_some_and(|at| now < at) && self.spool_bytes < max_bytes {
             return None;
         }
         if self.in_flight == 0 {
@@ -96,6 +110,7 @@ impl ActiveTurn {
             }
         }
         self.sent = true;
+        self.sent_at = now;
         let chunks = self
             .spool
             .iter()
@@ -110,7 +125,17 @@ impl ActiveTurn {
         self.in_flight > 0 && seq == self.next_append_seq
     }
 
-    pub(super) fn on_appended(&mut self) {
+    /// When what has been gathered is to go, if nothing but time keeps it.
+    pub(super) fn append_at(&self) -> Option<Timestamp> {
+        let gathers = !self.sent
+            && self.in_flight == 0
+            && !self.spool.is_empty()
+            && !matches!(self.step, Step::Ending(_));
+        gathers.then_some(self.gather_until)
+    }
+
+    pub(super) fn on_appended(&mut self, appended: Appended) {
+        self.gather_until = self.sent_at.plus_ms(appended.gather_ms);
         for (_, bytes) in self.spool.drain(..self.in_flight.min(self.spool.len())) {
             self.spool_bytes -= bytes;
         }
@@ -198,4 +223,76 @@ fn cut(mut reason: String) -> String {
         reason.truncate(end);
     }
     reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::DeltaKind;
+
+    const BATCH_BYTES: usize = 1_000;
+
+    fn turn() -> ActiveTurn {
+        let id = TurnId::generate(Timestamp::from_ms(1), [1; 10]);
+        ActiveTurn::new(id, Step::Running)
+    }
+
+    fn write(turn: &mut ActiveTurn, text: &str) {
+        turn.push(ChunkOp::Append {
+            part: "p".to_owned(),
+            kind: DeltaKind::Text,
+            delta: text.to_owned(),
+        });
+    }
+
+    fn chunks_sent(turn: &mut ActiveTurn, at_ms: u64) -> Option<usize> {
+        turn.next_append(Timestamp::from_ms(at_ms), BATCH_BYTES)
+            .map(|(_, chunks)| chunks.len())
+    }
+
+    #[test]
+    fn the_first_chunk_goes_at_once_and_the_next_ones_are_gathered() {
+        let mut turn = turn();
+        write(&mut turn, "a");
+        assert_eq!(chunks_sent(&mut turn, 1_000), Some(1));
+        write(&mut turn, "b");
+        turn.on_appended(Appended { gather_ms: 500 });
+        assert_eq!(chunks_sent(&mut turn, 1_100), None);
+        write(&mut turn, "c");
+        assert_eq!(turn.append_at(), Some(Timestamp::from_ms(1_500)));
+        assert_eq!(chunks_sent(&mut turn, 1_499), None);
+        assert_eq!(chunks_sent(&mut turn, 1_500), Some(2));
+        turn.on_appended(Appended { gather_ms: 500 });
+        assert_eq!(turn.append_at(), None, "nothing waits");
+        write(&mut turn, "d");
+        assert_eq!(chunks_sent(&mut turn, 9_000), Some(1), "it was quiet");
+    }
+
+    #[test]
+    fn a_full_append_and_the_end_wait_for_no_time() {
+        let mut turn = turn();
+        write(&mut turn, "a");
+        chunks_sent(&mut turn, 0);
+        turn.on_appended(Appended { gather_ms: 60_000 });
+        write(&mut turn, &"x".repeat(BATCH_BYTES));
+        assert_eq!(chunks_sent(&mut turn, 1), Some(1));
+        turn.on_appended(Appended { gather_ms: 60_000 });
+        write(&mut turn, "b");
+        assert_eq!(chunks_sent(&mut turn, 2), None);
+        turn.interrupt("why".to_owned());
+        assert_eq!(chunks_sent(&mut turn, 2), Some(2));
+    }
+
+    #[test]
+    fn what_has_no_answer_is_sent_again_at_once() {
+        let mut turn = turn();
+        write(&mut turn, "a");
+        chunks_sent(&mut turn, 0);
+        turn.on_appended(Appended { gather_ms: 500 });
+        write(&mut turn, "b");
+        assert_eq!(chunks_sent(&mut turn, 500), Some(1));
+        write(&mut turn, "c");
+        turn.resend();
+        assert_eq!(chunks_sent(&mut turn, 501), Some(1));
+    }
 }

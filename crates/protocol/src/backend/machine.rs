@@ -3,7 +3,7 @@
 use super::access::{CONNECTION_PREFIX, revoked};
 use super::rows::{Order, Rows, after_all, load, save};
 use super::tables::{CredentialsRow, Deadline, Entry, KeyRow, Link, MachineRow, PresenceRow, key};
-use super::{Actor, Backend, Effect, Outcome, Topic};
+use super::{Actor, Backend, Effect, Entropy, Outcome, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{MachineId, PersonId};
 use crate::limits::{
@@ -92,6 +92,7 @@ impl<R: Rows> Backend<'_, R> {
             machine: machine.id.clone(),
             state: RegistrationKeyState::Issued,
             expires_at,
+            nonce: None,
         };
         save(self.rows, &key::registration_key(hash.as_str()), &row)?;
         self.arm(
@@ -183,6 +184,15 @@ impl<R: Rows> Backend<'_, R> {
                 "This registration key is not known here. Check that the backend is the one that issued it.",
             )
         })?;
+        let mut machine: MachineRow = load(self.rows, &key::machine(&row.machine))?
+            .ok_or_else(|| CallError::not_found("machine"))?;
+        if self.is_repeated(&row, args.nonce.as_ref())? {
+            return Ok(MachineCredentials {
+                machine_id: machine.id,
+                secret: machine_secret(&args.registration_key, args.nonce.as_ref(), self.entropy),
+                name: machine.name,
+            });
+        }
         let gone = match row.state {
             RegistrationKeyState::Issued if row.expires_at <= self.now => Some("has expired"),
             RegistrationKeyState::Issued => None,
@@ -200,17 +210,22 @@ impl<R: Rows> Backend<'_, R> {
                 ),
             ));
         }
+        if args
+            .nonce
+            .as_ref()
+            .is_some_and(|nonce| nonce.expose().len() > NONCE_MAX_BYTES)
+        {
+            return Err(nonce_too_long());
+        }
         row.state = row.state.to(RegistrationKeyState::Consumed)?;
+        row.nonce = args.nonce.as_ref().map(Secret::hash);
         save(self.rows, &path, &row)?;
-        let missing = || CallError::not_found("machine");
-        let mut machine: MachineRow =
-            load(self.rows, &key::machine(&row.machine))?.ok_or_else(missing)?;
         if machine.state != MachineState::Registered {
             machine.state = machine.state.to(MachineState::Registered)?;
         }
         machine.key_hash = None;
         machine.info = Some(bounded_info(args.info));
-        let secret = Secret::generate(SECRET_PREFIX, self.entropy.secret);
+        let secret = machine_secret(&args.registration_key, args.nonce.as_ref(), self.entropy);
         let credentials = CredentialsRow {
             secret: secret.hash(),
             connection: None,
@@ -224,6 +239,14 @@ impl<R: Rows> Backend<'_, R> {
             secret,
             name: machine.name,
         })
+    }
+
+    /// Whether the key was used by this very request, whose answer may have been lost.
+    fn is_repeated(&self, key: &KeyRow, nonce: Option<&Secret>) -> Result<bool, CallError> {
+        match (&key.nonce, nonce) {
+            (Some(used), Some(nonce)) if used.matches(nonce) => self.never_connected(&key.machine),
+            _ => Ok(false),
+        }
     }
 
     pub(super) fn machine_connect(
@@ -260,10 +283,7 @@ impl<R: Rows> Backend<'_, R> {
             .nonce
             .unwrap_or_else(|| Secret::generate("t", self.entropy.secret));
         if nonce.expose().len() > NONCE_MAX_BYTES {
-            return Err(CallError::new(
-                ErrorCode::TooLarge,
-                format!("The nonce is over its limit of {NONCE_MAX_BYTES} bytes."),
-            ));
+            return Err(nonce_too_long());
         }
         let token = |epoch: u64| {
             Secret::new(format!(
@@ -437,6 +457,22 @@ impl<R: Rows> Backend<'_, R> {
     }
 }
 
+/// A machine's secret. With a nonce it follows from what only the process that registers has, so that a repeated
+/// request gets the same one without anybody having kept it.
+fn machine_secret(key: &Secret, nonce: Option<&Secret>, entropy: Entropy) -> Secret {
+    match nonce {
+        Some(nonce) => Secret::derive(SECRET_PREFIX, &[key, nonce]),
+        None => Secret::generate(SECRET_PREFIX, entropy.secret),
+    }
+}
+
+fn nonce_too_long() -> CallError {
+    CallError::new(
+        ErrorCode::TooLarge,
+        format!("The nonce is over its limit of {NONCE_MAX_BYTES} bytes."),
+    )
+}
+
 fn connected(epoch: u64, connection_token: Secret) -> ConnectReply {
     ConnectReply {
         epoch,
@@ -445,7 +481,6 @@ fn connected(epoch: u64, connection_token: Secret) -> ConnectReply {
         lease_ms: LEASE_MS,
         heartbeat_ms: HEARTBEAT_MS,
         chunk_batch_max_bytes: CHUNK_BATCH_MAX_BYTES as u32,
-        chunk_flush_ms: 0,
     }
 }
 

@@ -16,7 +16,7 @@ mod views;
 mod worker;
 mod worktree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -349,9 +349,29 @@ fn request_hash(function: &str, args: &Value) -> String {
     let mut hasher = Sha256::new();
     hasher.update(function.as_bytes());
     hasher.update([0]);
-    // serde_json keeps an object's members in one order, so equal arguments have equal texts.
-    hasher.update(args.to_string().as_bytes());
+    hasher.update(canonical(args).to_string().as_bytes());
     hex(&hasher.finalize())
+}
+
+/// The same value with every object's members in one order, so that equal arguments have equal texts however
+/// serde_json was built.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<&String, Value> = members
+                .iter()
+                .map(|(name, value)| (name, canonical(value)))
+                .collect();
+            Value::Object(
+                sorted
+                    .into_iter()
+                    .map(|(name, value)| (name.clone(), value))
+                    .collect(),
+            )
+        }
+        Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ pub(crate) struct KeyRow {
     pub(crate) machine: MachineId,
     pub(crate) state: RegistrationKeyState,
     pub(crate) expires_at: Timestamp,
+    /// The hash of the nonce of whoever used it.
+    #[serde(default)]
+    pub(crate) nonce: Option<SecretHash>,
 }
 
 /// A machine's connection. Written on each heartbeat, so apart from everything else.

@@ -1,4 +1,5 @@
 mod command;
+mod transcript;
 mod worktree;
 mod world;
 
@@ -85,4 +86,49 @@ fn a_sign_of_life_that_comes_after_the_goodbye_changes_nothing() {
     world.machine("machine.heartbeat", json!({}));
     let list = world.person("machine.list", json!({}));
     assert_eq!(list["machines"][0]["presence"]["state"], "online");
+}
+
+#[test]
+fn the_order_of_members_does_not_make_another_request() {
+    let one = serde_json::from_str(r#"{"a":[{"x":1,"y":2}],"b":null}"#).unwrap();
+    let other = serde_json::from_str(r#"{"b":null,"a":[{"y":2,"x":1}]}"#).unwrap();
+    assert_eq!(request_hash("f", &one), request_hash("f", &other));
+    let swapped = serde_json::from_str(r#"{"b":null,"a":[{"y":1,"x":2}]}"#).unwrap();
+    assert_ne!(request_hash("f", &one), request_hash("f", &swapped));
+}
+
+#[test]
+fn registering_again_with_the_same_nonce_gives_the_same_credentials_until_the_first_connection() {
+    let mut world = world::World::new();
+    let created = world.person("machine.create", json!({ "name": "second" }));
+    let key = &created["registrationKey"];
+    let args = json!({ "registrationKey": key, "nonce": "mine" });
+    let first = world
+        .call(Caller::Anyone, "machine.register", args.clone())
+        .unwrap();
+    let again = world
+        .call(Caller::Anyone, "machine.register", args.clone())
+        .unwrap();
+    assert_eq!(first, again);
+    let secret = first["secret"].as_str().unwrap();
+    let holds = |(_, value): &(&str, &[u8])| String::from_utf8_lossy(value).contains(secret);
+    assert_eq!(world.rows.iter().find(holds), None);
+    for other in [
+        json!({ "registrationKey": key, "nonce": "another" }),
+        json!({ "registrationKey": key }),
+    ] {
+        let error = world
+            .call(Caller::Anyone, "machine.register", other)
+            .unwrap_err();
+        assert_eq!(error.code, ErrorCode::Expired);
+    }
+    let connect =
+        json!({ "machineId": first["machineId"], "secret": first["secret"], "wireVersion": 1 });
+    world
+        .call(Caller::Anyone, "machine.connect", connect)
+        .unwrap();
+    let error = world
+        .call(Caller::Anyone, "machine.register", args)
+        .unwrap_err();
+    assert_eq!(error.code, ErrorCode::Expired);
 }

@@ -1,5 +1,7 @@
 //! What people and machines see: built from the rows on demand, never stored.
 
+use std::collections::VecDeque;
+
 use super::machine::machine;
 use super::rows::{Order, Rows, after_all, below, load};
 use super::tables::{
@@ -9,13 +11,14 @@ use super::{Actor, Backend};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{ChatSessionId, MachineId, TurnId, WorkerId};
 use crate::limits::{
-    LISTING_PAGE_ENTRIES, MACHINES_MAX, TRANSCRIPT_PAGE_TURNS, VIEW_MAX_TURNS, WORKERS_MAX,
+    LISTING_PAGE_ENTRIES, MACHINES_MAX, TRANSCRIPT_PAGE_BYTES, TRANSCRIPT_PAGE_TURNS,
+    VIEW_MAX_TURNS, WORKERS_MAX,
 };
 use crate::state::{AskState, MachineState, TurnState};
 use crate::wire::{
-    Ask, ChatArgs, ChatSummary, ChatView, Inbox, InboxAnswer, InboxChat, InboxTurn, InboxWorker,
-    MachineArgs, MachineList, MachineSummary, MachineView, NoArgs, Presence, TranscriptArgs,
-    TranscriptPage, TurnRecord, TurnSummary, WorkerSummary,
+    Ask, ChatArgs, ChatSummary, ChatView, FullMessage, Inbox, InboxAnswer, InboxChat, InboxTurn,
+    InboxWorker, MachineArgs, MachineList, MachineSummary, MachineView, NoArgs, Presence,
+    TranscriptArgs, TranscriptPage, TurnRecord, TurnSummary, WorkerSummary,
 };
 
 /// Where the chunk stream of a turn is found below the backend's address.
@@ -173,7 +176,7 @@ impl<R: Rows> Backend<'_, R> {
         args: TranscriptArgs,
     ) -> Result<TranscriptPage, CallError> {
         let chat = self.chat_row(actor, &args.chat_session_id)?;
-        let turns = match args.turn_ids {
+        let mut turns = match args.turn_ids {
             Some(ids) if ids.len() > TRANSCRIPT_PAGE_TURNS => {
                 return Err(CallError::new(
                     ErrorCode::TooLarge,
@@ -187,19 +190,29 @@ impl<R: Rows> Backend<'_, R> {
                 .collect::<Result<Vec<_>, _>>()?,
             None => self.page(&chat.id, args.before_ordinal, TRANSCRIPT_PAGE_TURNS)?,
         };
-        let has_earlier = turns.first().is_some_and(|turn| turn.ordinal > 1);
-        let turns = turns
-            .iter()
-            .map(|turn| {
-                let message = load(self.rows, &key::turn_message(&turn.id))?.unwrap_or_default();
-                Ok(TurnRecord {
-                    turn: turn.summary(),
-                    message,
-                    answer: self.answer_of(&turn.id)?,
-                })
-            })
-            .collect::<Result<_, CallError>>()?;
-        Ok(TranscriptPage { turns, has_earlier })
+        // The latest first: what does not fit is on the page before.
+        turns.sort_by_key(|turn| turn.ordinal);
+        let mut page = VecDeque::new();
+        let mut left_bytes = TRANSCRIPT_PAGE_BYTES;
+        for turn in turns.iter().rev() {
+            let message: String =
+                load(self.rows, &key::turn_message(&turn.id))?.unwrap_or_default();
+            let answer = self.answer_of(&turn.id)?;
+            let bytes = message.len() + answer.as_ref().map_or(0, json_bytes);
+            if bytes > left_bytes && !page.is_empty() {
+                break;
+            }
+            left_bytes = left_bytes.saturating_sub(bytes);
+            page.push_front(TurnRecord {
+                turn: turn.summary(),
+                message,
+                answer,
+            });
+        }
+        Ok(TranscriptPage {
+            has_earlier: page.front().is_some_and(|record| record.turn.ordinal > 1),
+            turns: page.into(),
+        })
     }
 
     /// The latest turns before a place, in order.
@@ -303,6 +316,10 @@ impl<R: Rows> Backend<'_, R> {
             settings: row.settings.clone(),
         })
     }
+}
+
+fn json_bytes(answer: &FullMessage) -> usize {
+    serde_json::to_vec(answer).map_or(usize::MAX, |bytes| bytes.len())
 }
 
 impl ChatRow {

@@ -157,6 +157,16 @@ pub enum ChunkOp {
     Unknown,
 }
 
+/// The answer to an append to a turn's chunk stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", default)]
+#[ts(export_to = "wire.ts")]
+pub struct Appended {
+    /// How long to gather chunks before the next append, in milliseconds from when this one was sent. Zero:
+    /// not at all. A backend that counts calls says more, and most while nobody watches.
+    pub gather_ms: u64,
+}
+
 /// One entry of a chat session's chunk stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]

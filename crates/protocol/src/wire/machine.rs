@@ -170,6 +170,11 @@ pub struct RegisterMachineArgs {
     /// The key.
     #[ts(type = "string")]
     pub registration_key: Secret,
+    /// A random secret that the process makes once: the same key with the same one again, before the machine
+    /// has connected, gives the same credentials. Whoever may send a request twice brings one.
+    #[serde(default)]
+    #[ts(type = "string | null", optional)]
+    pub nonce: Option<Secret>,
     /// What the machine tells about itself.
     #[serde(default)]
     pub info: MachineInfo,
@@ -229,8 +234,6 @@ pub struct ConnectReply {
     pub heartbeat_ms: u64,
     /// The largest append to a chunk stream, in bytes of JSON.
     pub chunk_batch_max_bytes: u32,
-    /// How long to gather chunks before an append; zero: send at once.
-    pub chunk_flush_ms: u64,
 }
 
 /// Call `machine.heartbeat`: a sign of life.

@@ -44,6 +44,16 @@ askId: AskId,
 answer: AskAnswer, };
 
 /**
+ * The answer to an append to a turn's chunk stream.
+ */
+export type Appended = {
+/**
+ * How long to gather chunks before the next append, in milliseconds from when this one was sent. Zero:
+ * not at all. A backend that counts calls says more, and most while nobody watches.
+ */
+gatherMs: number, };
+
+/**
  * A permission request or question that waits for a person.
  */
 export type Ask = {
@@ -474,11 +484,7 @@ heartbeatMs: number,
 /**
  * The largest append to a chunk stream, in bytes of JSON.
  */
-chunkBatchMaxBytes: number,
-/**
- * How long to gather chunks before an append; zero: send at once.
- */
-chunkFlushMs: number, };
+chunkBatchMaxBytes: number, };
 
 /**
  * Call `machine.create`.
@@ -1218,6 +1224,11 @@ export type RegisterMachineArgs = {
  * The key.
  */
 registrationKey: string,
+/**
+ * A random secret that the process makes once: the same key with the same one again, before the machine
+ * has connected, gives the same credentials. Whoever may send a request twice brings one.
+ */
+nonce?: string | null,
 /**
  * What the machine tells about itself.
  */

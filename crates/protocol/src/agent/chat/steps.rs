@@ -260,7 +260,12 @@ impl Chat {
     }
 
     /// Puts out what this chat session has to do and to append.
-    pub(in crate::agent) fn send(&mut self, link: &Link, outputs: &mut VecDeque<Output>) {
+    pub(in crate::agent) fn send(
+        &mut self,
+        now: Timestamp,
+        link: &Link,
+        outputs: &mut VecDeque<Output>,
+    ) {
         while let Some(action) = self.actions.pop_front() {
             match (action, link.credential()) {
                 (Output::ReadChunks { chat, turn_id, .. }, Some((token, _))) => {
@@ -281,7 +286,7 @@ impl Chat {
             return;
         };
         if let Some((token, epoch)) = link.credential()
-            && let Some((seq, chunks)) = turn.next_append(link.batch_max_bytes())
+            && let Some((seq, chunks)) = turn.next_append(now, link.batch_max_bytes())
         {
             outputs.push_back(Output::Append {
                 turn_id: turn.id.clone(),
