@@ -356,7 +356,7 @@ pub(crate) enum PartBody {
     Reasoning(Prose),
     Tool {
         tool: String,
-        state: ToolState,
+        state: Box<ToolState>,
     },
     StepStart,
     Compaction,
