@@ -35,7 +35,7 @@ use tokio::sync::Semaphore;
 pub use self::{
     auth::PrepareError,
     guard::InvalidPublicUrl,
-    page::{PageSource, has_page},
+    page::{PageBackend, PageSource, has_page},
 };
 pub(crate) use self::{
     auth::{LinkLife, link_url, local_token_path, new_link, prepare},
@@ -89,6 +89,13 @@ pub(crate) fn router(app: App, guard: Guard, page: Page) -> Router {
         .route("/v1/{*rest}", axum::routing::any(no_such_route))
         .fallback_service(page::router(page))
         .with_state(app)
+        .layer(from_fn_with_state(Arc::new(guard), guard::check))
+        .layer(map_response(harden))
+}
+
+/// Only the page.
+pub(crate) fn page_router(guard: Guard, page: Page) -> Router {
+    page::router(page)
         .layer(from_fn_with_state(Arc::new(guard), guard::check))
         .layer(map_response(harden))
 }

@@ -19,8 +19,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     api::{
-        self, App, Core, Guard, InvalidPublicUrl, LinkLife, Page, PageSource, PrepareError,
-        link_url, local_token_path,
+        self, App, Core, Guard, InvalidPublicUrl, LinkLife, Page, PageBackend, PageSource,
+        PrepareError, link_url, local_token_path,
     },
     clock::Clock,
     server,
@@ -141,7 +141,11 @@ impl Hub {
         let deadlines = core.tasks.spawn(api::meet_deadlines(core.clone()));
         drop(deadlines);
         let app = App::new(core.clone(), config.public_url.as_deref());
-        let router = api::router(app, guard_of(address)?, Page::new(config.page));
+        let router = api::router(
+            app,
+            guard_of(address)?,
+            Page::new(config.page, PageBackend::Hub),
+        );
         let server = tokio::spawn(server::serve(listener, router, core.stop.clone()));
         tracing::info!(%address, "the hub serves");
         Ok(RunningHub {
@@ -191,6 +195,24 @@ fn create_private(path: &std::path::Path) -> std::io::Result<()> {
     builder.create(path)
 }
 
+/// Where programs on this computer reach an address that is listened on.
+pub(crate) fn local_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// Where people reach it.
+pub(crate) fn people_url(address: SocketAddr, public_url: Option<&str>) -> String {
+    public_url.map_or_else(
+        || local_url(address),
+        |url| url.trim_end_matches('/').to_owned(),
+    )
+}
+
 /// A hub that serves. Dropping it leaves it serving; [`RunningHub::shutdown`] ends it.
 #[derive(Debug)]
 pub struct RunningHub {
@@ -212,21 +234,13 @@ impl RunningHub {
     /// Where programs on this computer reach it: `http://127.0.0.1:8080`.
     #[must_use]
     pub fn local_url(&self) -> String {
-        let ip = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-        };
-        format!("http://{}", SocketAddr::new(ip, self.address.port()))
+        local_url(self.address)
     }
 
     /// Where people reach it: the public address if there is one.
     #[must_use]
     pub fn url(&self) -> String {
-        self.public_url.as_deref().map_or_else(
-            || self.local_url(),
-            |url| url.trim_end_matches('/').to_owned(),
-        )
+        people_url(self.address, self.public_url.as_deref())
     }
 
     /// The file with the token for programs on this computer.

@@ -6,11 +6,13 @@ mod api;
 mod clock;
 mod hub;
 pub mod listen;
+mod page_server;
 pub mod refusal;
 mod server;
 pub mod store;
 pub mod streams;
 
-pub use api::{InvalidPublicUrl, PageSource, PrepareError, has_page};
+pub use api::{InvalidPublicUrl, PageBackend, PageSource, PrepareError, has_page};
 pub use clock::{Clock, ManualClock};
 pub use hub::{Hub, HubConfig, RunningHub, StartError};
+pub use page_server::{PageServer, PageServerConfig, RunningPage};

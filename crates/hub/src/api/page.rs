@@ -7,16 +7,16 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::Response,
-    routing::any,
+    routing::{any, get},
 };
 use protocol::{CallError, ErrorCode};
 use rust_embed::RustEmbed;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::refusal;
@@ -52,15 +52,49 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 <p>The backend runs, but there is no page in this build. Build it with <code>npm ci &amp;&amp; npm run build</code> \
 in <code>webapp/</code>, then build the backend again &mdash; or run <code>./start</code>, which does both.</p>";
 
+/// Which backend the page talks to; it asks for this at `/config.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "backend", rename_all = "lowercase")]
+pub enum PageBackend {
+    /// The hub that serves it.
+    #[default]
+    Hub,
+    /// A Convex deployment.
+    Convex {
+        /// Its URL: `https://name.convex.cloud`.
+        url: String,
+    },
+}
+
+impl PageBackend {
+    /// Where the page may connect to besides where it came from, as its policy says it.
+    fn origins(&self) -> String {
+        let Self::Convex { url } = self else {
+            return String::new();
+        };
+        let origin = Uri::try_from(url.as_str()).ok().and_then(|uri| {
+            let socket = match uri.scheme_str()? {
+                "https" => "wss",
+                "http" => "ws",
+                _ => return None,
+            };
+            let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+            Some(format!(" {scheme}://{authority} {socket}://{authority}"))
+        });
+        origin.unwrap_or_default()
+    }
+}
+
 /// The page, ready to be served.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     source: PageSource,
+    backend: PageBackend,
 }
 
 impl Page {
-    pub(crate) fn new(source: PageSource) -> Self {
-        Self { source }
+    pub(crate) fn new(source: PageSource, backend: PageBackend) -> Self {
+        Self { source, backend }
     }
 
     async fn read(&self, name: &str) -> Option<File> {
@@ -147,9 +181,10 @@ impl Page {
             .filter(|hash| is_hash(hash))
             .map(|hash| format!(" '{}'", hash.trim_matches('\'')))
             .collect();
+        let origins = self.backend.origins();
         let policy = format!(
             "default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-             connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+             connect-src 'self'{origins}; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
         );
         HeaderValue::try_from(policy)
             .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
@@ -158,8 +193,13 @@ impl Page {
 
 pub(crate) fn router(page: Page) -> Router {
     Router::new()
+        .route("/config.json", get(config))
         .fallback(any(serve))
         .with_state(Arc::new(page))
+}
+
+async fn config(State(page): State<Arc<Page>>) -> Json<PageBackend> {
+    Json(page.backend.clone())
 }
 
 async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use hub::PageSource;
+use hub::{PageBackend, PageServer, PageServerConfig, PageSource};
 use hyper::{Method, StatusCode};
 
-use crate::support::{Answer, TestHub};
+use crate::support::{Answer, Caller, TestHub};
 
 fn export(directory: &Path) {
     let files = [
@@ -139,4 +139,92 @@ async fn a_page_that_was_not_built_says_how() {
     let answer = test.anybody().get("/chat").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.body.contains("npm run build"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn the_page_learns_that_its_backend_is_the_hub() {
+    let directory = tempfile::tempdir().expect("a directory");
+    export(&directory.path().join("out"));
+    let test = hub(directory.path()).await;
+    let config = test.anybody().get("/config.json").await;
+    assert_eq!(
+        (config.status.as_u16(), config.body.as_str()),
+        (200, r#"{"backend":"hub"}"#)
+    );
+    assert_eq!(config.headers["cache-control"], "no-store");
+    let page = test.anybody().get("/").await;
+    let policy = page.headers["content-security-policy"]
+        .to_str()
+        .expect("text");
+    assert!(policy.contains("connect-src 'self';"), "{policy}");
+}
+
+#[tokio::test]
+async fn the_page_alone_is_served_for_a_backend_elsewhere() {
+    let directory = tempfile::tempdir().expect("a directory");
+    export(&directory.path().join("out"));
+    let backend = PageBackend::Convex {
+        url: "https://happy-otter-123.convex.cloud".to_owned(),
+    };
+    let server = PageServer::start(PageServerConfig {
+        page: PageSource::Directory(directory.path().join("out")),
+        ..PageServerConfig::new(backend)
+    })
+    .await
+    .expect("starts");
+    let address = server.local_url();
+    let address = address
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
+    let anybody = Caller::new(address, &[]);
+    let config = anybody.get("/config.json").await;
+    assert_eq!(
+        config.body,
+        r#"{"backend":"convex","url":"https://happy-otter-123.convex.cloud"}"#
+    );
+    let page = anybody.get("/chat").await;
+    assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, "chat"));
+    let policy = page.headers["content-security-policy"]
+        .to_str()
+        .expect("text");
+    assert!(
+        policy.contains("connect-src 'self' https://happy-otter-123.convex.cloud wss://happy-otter-123.convex.cloud;"),
+        "{policy}"
+    );
+    assert_eq!(page.headers["x-frame-options"], "DENY");
+    assert_eq!(
+        anybody.get("/v1/health").await.status,
+        StatusCode::NOT_FOUND
+    );
+    let rebound = anybody.with("host", "evil.example").get("/").await;
+    assert_eq!(rebound.status, StatusCode::FORBIDDEN);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_odd_backend_adds_nothing_to_the_policy() {
+    let directory = tempfile::tempdir().expect("a directory");
+    export(&directory.path().join("out"));
+    for odd in ["nonsense", "file:///etc", "https://a b", ""] {
+        let server = PageServer::start(PageServerConfig {
+            page: PageSource::Directory(directory.path().join("out")),
+            ..PageServerConfig::new(PageBackend::Convex {
+                url: odd.to_owned(),
+            })
+        })
+        .await
+        .expect("starts");
+        let address = server.local_url();
+        let address = address
+            .trim_start_matches("http://")
+            .parse()
+            .expect("an address");
+        let page = Caller::new(address, &[]).get("/").await;
+        let policy = page.headers["content-security-policy"]
+            .to_str()
+            .expect("text");
+        assert!(policy.contains("connect-src 'self';"), "{odd}: {policy}");
+        server.shutdown().await;
+    }
 }

@@ -244,7 +244,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    fn new(address: SocketAddr, headers: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(address: SocketAddr, headers: &[(&str, &str)]) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let caller = Self {
             client,
