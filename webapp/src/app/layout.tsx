@@ -31,6 +31,8 @@ export default function Layout({ children }: { children: ReactNode }) {
       <head>
         {/* Before the first paint, so that no light flashes in the dark. */}
         <script dangerouslySetInnerHTML={{ __html: THEME_SCRIPT }} />
+        {/* Which backend the page belongs to: known when the code is there that asks for it. */}
+        <link rel="preload" href="/config.json" as="fetch" crossOrigin="anonymous" />
       </head>
       <body>{children}</body>
     </html>

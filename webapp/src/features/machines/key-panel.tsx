@@ -7,7 +7,7 @@ import { ErrorNote } from "@/components/error-note";
 import { isThere } from "@/components/presence";
 import { Button } from "@/components/ui/button";
 import { useFleet } from "@/features/shell/fleet";
-import { useAction } from "@/lib/backend/react";
+import { useAction, useBackend } from "@/lib/backend/react";
 import type { RegistrationKeyReply } from "@/lib/backend/wire.gen";
 import { navigate } from "@/lib/route";
 import { countdown } from "@/lib/text/time";
@@ -30,8 +30,8 @@ export function KeyPanel({
   const now = useNow();
   const reissue = useAction("machine.reissueKey");
   const machine = list.value?.machines.find(({ id }) => id === issued.machineId);
-  const origin = window.location.origin;
-  const command = `./start machine --backend ${origin} --key ${issued.registrationKey}`;
+  const { machineAddress } = useBackend();
+  const command = `./start machine --backend ${machineAddress} --key ${issued.registrationKey}`;
   const registered = machine?.state === "registered";
   const online = machine !== undefined && isThere(machine);
   const left = issued.expiresAt - now;
@@ -55,12 +55,12 @@ export function KeyPanel({
           text={issued.registrationKey}
           testId="registration-key"
         />
-        {isLocal(window.location.hostname) && (
+        {isLocal(machineAddress) && (
           <p className="flex gap-2 text-xs text-muted-foreground">
             <InfoIcon className="mt-px size-3.5 shrink-0" />
             <span>
-              <code className="font-mono">{origin}</code> is only known on this computer. For another one, open this
-              page by an address that it can reach; the command then has it.
+              <code className="font-mono">{machineAddress}</code> is only known on this computer. For another one, use
+              an address of it that the other can reach.
             </span>
           </p>
         )}
@@ -148,7 +148,8 @@ function Status({ icon, text }: { icon: React.ReactNode; text: string }) {
   );
 }
 
-function isLocal(hostname: string): boolean {
+function isLocal(address: string): boolean {
+  const { hostname } = new URL(address.replace(/^convex\+/, ""));
   return (
     hostname === "localhost" || hostname.endsWith(".localhost") || hostname.startsWith("127.") || hostname === "[::1]"
   );

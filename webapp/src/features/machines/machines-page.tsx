@@ -11,6 +11,7 @@ import { Skeleton } from "@/components/ui/skeleton";
 import { useFleet } from "@/features/shell/fleet";
 import { PageHeader } from "@/features/shell/page-header";
 import { useIdentity } from "@/features/sign-in/signed-in";
+import { useBackend } from "@/lib/backend/react";
 import type { MachineSummary } from "@/lib/backend/wire.gen";
 
 import { AddMachineDialog } from "./add-machine-dialog";
@@ -21,6 +22,7 @@ const RECENT_CHATS = 12;
 
 export function MachinesPage() {
   const { list, chats, views } = useFleet();
+  const { auth } = useBackend();
   const { me } = useIdentity();
   const machines = list.value?.machines;
   const waiting = chats.filter((chat) => chat.pendingAskCount > 0);
@@ -39,7 +41,7 @@ export function MachinesPage() {
       </PageHeader>
       <div className="min-h-0 flex-1 overflow-y-auto scroll-thin">
         <div className="mx-auto flex w-full max-w-4xl flex-col gap-8 p-4 md:p-6">
-          {!me.hasPassword && (
+          {auth.ways.password && !me.hasPassword && (
             <p
               className="flex flex-wrap items-center gap-x-3 gap-y-1 rounded-lg border bg-muted/50 px-3 py-2 text-xs text-muted-foreground"
               data-testid="password-hint"

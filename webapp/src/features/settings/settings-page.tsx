@@ -7,7 +7,7 @@ import { toast } from "sonner";
 import { Button } from "@/components/ui/button";
 import { PageHeader } from "@/features/shell/page-header";
 import { useIdentity } from "@/features/sign-in/signed-in";
-import { asBackendError } from "@/lib/backend/backend";
+import { asBackendError, type Me } from "@/lib/backend/backend";
 import { useBackend } from "@/lib/backend/react";
 import { setTheme, useTheme, type Theme } from "@/lib/theme";
 import { cn } from "@/lib/utils";
@@ -42,17 +42,19 @@ export function SettingsPage() {
           >
             <NotificationSwitch />
           </Section>
-          <Section
-            title={me.hasPassword ? "Password" : "Set a password"}
-            text={
-              me.hasPassword
-                ? "Change the password you sign in with."
-                : "Sign-in links work once. With a password you can sign in from any browser."
-            }
-          >
-            <PasswordForm key={String(me.hasPassword)} />
-          </Section>
-          <Section title="Signed in" text={`As ${me.person.name}, in this browser.`}>
+          {auth.ways.password && (
+            <Section
+              title={me.hasPassword ? "Password" : "Set a password"}
+              text={
+                me.hasPassword
+                  ? "Change the password you sign in with."
+                  : "Sign-in links work once. With a password you can sign in from any browser."
+              }
+            >
+              <PasswordForm key={String(me.hasPassword)} />
+            </Section>
+          )}
+          <Section title="Signed in" text={`As ${me.person.name}, in this browser${until(me)}.`}>
             <Button variant="outline" className="self-start" onClick={() => void signOut()} data-testid="sign-out">
               <LogOutIcon />
               Sign out
@@ -62,6 +64,11 @@ export function SettingsPage() {
       </div>
     </>
   );
+}
+
+/** Only where it ends at all. */
+function until({ endsAt }: Me): string {
+  return endsAt === null ? "" : `, until ${new Date(endsAt).toLocaleDateString(undefined, { dateStyle: "long" })}`;
 }
 
 function Section({ title, text, children }: { title: string; text: string; children: ReactNode }) {

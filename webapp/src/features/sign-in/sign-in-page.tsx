@@ -1,32 +1,27 @@
 "use client";
 
 import { ArrowRightIcon, LinkIcon } from "lucide-react";
-import { useState, type SubmitEvent } from "react";
+import { useState, type ReactNode } from "react";
 
 import { ErrorNote } from "@/components/error-note";
 import { Logo } from "@/components/logo";
 import { Button } from "@/components/ui/button";
-import { Input } from "@/components/ui/input";
-import { Label } from "@/components/ui/label";
-import { asBackendError } from "@/lib/backend/backend";
+import { asBackendError, type WaysIn } from "@/lib/backend/backend";
 import { useBackend } from "@/lib/backend/react";
+
+import { PasswordSignIn } from "./password-sign-in";
 
 export function SignInPage({ problem, onSignedIn }: { problem: string | null; onSignedIn: () => Promise<void> }) {
   const { auth } = useBackend();
-  const [password, setPassword] = useState("");
-  const [pending, setPending] = useState(false);
   const [error, setError] = useState<string | null>(problem);
 
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setPending(true);
+  const trying = async (way: () => Promise<void>) => {
     setError(null);
     try {
-      await auth.signInWithPassword(password);
-      await onSignedIn();
+      await way();
     } catch (thrown) {
       setError(asBackendError(thrown).message);
-      setPending(false);
+      throw thrown;
     }
   };
 
@@ -41,38 +36,56 @@ export function SignInPage({ problem, onSignedIn }: { problem: string | null; on
           </div>
         </div>
         {error !== null && <ErrorNote testId="sign-in-error">{error}</ErrorNote>}
-        <form className="flex flex-col gap-3" onSubmit={(event) => void submit(event)}>
-          <div className="flex flex-col gap-1.5">
-            <Label htmlFor="password">Password</Label>
-            {/* For password managers, which file a password under a name. */}
-            <input type="text" name="username" value="owner" autoComplete="username" readOnly hidden />
-            <Input
-              id="password"
-              name="password"
-              type="password"
-              autoComplete="current-password"
-              autoFocus
-              required
-              value={password}
-              onChange={(event) => setPassword(event.target.value)}
-              className="h-9"
-              data-testid="sign-in-password"
-            />
-          </div>
-          <Button type="submit" size="lg" disabled={pending || password === ""} data-testid="sign-in-submit">
-            {pending ? "Signing in…" : "Sign in"}
-            <ArrowRightIcon />
-          </Button>
-        </form>
-        <div className="flex gap-3 rounded-lg border bg-muted/60 p-3 text-xs leading-relaxed text-muted-foreground">
-          <LinkIcon className="mt-0.5 size-3.5 shrink-0" />
-          <p>
-            First time here, or no password yet? Open the sign-in link that{" "}
-            <code className="font-mono text-foreground">./start</code> printed in the terminal. A link works once;{" "}
-            <code className="font-mono text-foreground">orchestrator link</code> prints another.
-          </p>
-        </div>
+        {auth.ways.provider !== null && <ProviderSignIn name={auth.ways.provider} trying={trying} />}
+        {auth.ways.password && <PasswordSignIn trying={trying} onSignedIn={onSignedIn} />}
+        <LinkHint ways={auth.ways} />
       </div>
     </main>
   );
+}
+
+/** Runs a way in; what it was refused with is on the page, and thrown. */
+export type Trying = (way: () => Promise<void>) => Promise<void>;
+
+function ProviderSignIn({ name, trying }: { name: string; trying: Trying }) {
+  const { auth } = useBackend();
+  const [pending, setPending] = useState(false);
+  const go = async () => {
+    setPending(true);
+    try {
+      await trying(async () => window.location.assign(await auth.providerAddress()));
+    } catch {
+      setPending(false);
+    }
+  };
+  return (
+    <Button size="lg" disabled={pending} onClick={() => void go()} autoFocus data-testid="sign-in-provider">
+      {pending ? "One moment…" : `Sign in with ${name}`}
+      <ArrowRightIcon />
+    </Button>
+  );
+}
+
+function LinkHint({ ways }: { ways: WaysIn }) {
+  return (
+    <div className="flex gap-3 rounded-lg border bg-muted/60 p-3 text-xs leading-relaxed text-muted-foreground">
+      <LinkIcon className="mt-0.5 size-3.5 shrink-0" />
+      {ways.link === "once" ? (
+        <p>
+          First time here, or no password yet? Open the sign-in link that <Code>./start</Code> printed in the terminal.
+          A link works once; <Code>orchestrator link</Code> prints another.
+        </p>
+      ) : (
+        <p>
+          {ways.provider !== null && "No account there? "}Open the sign-in link that <Code>./start</Code> printed in the
+          terminal; <Code>orchestrator link</Code> prints another. Whoever has the link is signed in until it expires:
+          keep it to yourself.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function Code({ children }: { children: ReactNode }) {
+  return <code className="font-mono text-foreground">{children}</code>;
 }

@@ -7,9 +7,10 @@ import { asBackendError, type Backend, type Me } from "@/lib/backend/backend";
 import { useBackend, useConnection } from "@/lib/backend/react";
 import { navigate, type Route } from "@/lib/route";
 
+import { takeArrival } from "./arrival";
 import { SignInPage } from "./sign-in-page";
-import { takeToken } from "./token";
 import { Unreachable } from "./unreachable";
+import { UpgradePage } from "./upgrade-page";
 
 type State =
   | { kind: "checking" }
@@ -66,15 +67,15 @@ export function SignedIn({ route, children }: { route: Route; children: ReactNod
     [state, check],
   );
 
+  if (connection.kind === "upgrade") return <UpgradePage message={connection.message} />;
   if (state.kind === "checking") return <Splash />;
   if (state.kind === "unreachable") return <Unreachable message={state.message} onRetry={check} />;
   if (!signedIn || !identity) {
-    return (
-      <SignInPage
-        problem={state.kind === "signed_out" ? state.problem : "You were signed out. Sign in again to go on."}
-        onSignedIn={check}
-      />
-    );
+    const why = connection.kind === "signed_out" ? connection.why : undefined;
+    const problem = state.kind === "signed_out" ? state.problem : "You were signed out. Sign in again to go on.";
+    // What became of a sign-in just now says more than what ended the one before.
+    const said = (state.kind === "signed_out" ? state.problem : null) ?? why ?? problem;
+    return <SignInPage key={said} problem={said} onSignedIn={check} />;
   }
   // Nothing that one person had on screen is left to another.
   return (
@@ -86,7 +87,7 @@ export function SignedIn({ route, children }: { route: Route; children: ReactNod
 
 async function whoIsThere(backend: Backend): Promise<State> {
   try {
-    const problem = await signInByLink(backend);
+    const problem = await signInByArrival(backend);
     const me = await backend.auth.me();
     return me ? { kind: "signed_in", me } : { kind: "signed_out", problem };
   } catch (error) {
@@ -94,12 +95,13 @@ async function whoIsThere(backend: Backend): Promise<State> {
   }
 }
 
-/** Signs in with the link's token, if the page was opened by one; tells why it could not. */
-async function signInByLink(backend: Backend): Promise<string | null> {
-  const token = takeToken();
-  if (token === null) return null;
+/** Signs in with what the page was opened with, if that signs in; tells why it could not. */
+async function signInByArrival({ auth }: Backend): Promise<string | null> {
+  const arrival = takeArrival();
+  if (arrival === null) return null;
   try {
-    await backend.auth.signInWithToken(token);
+    if (arrival.by === "link") await auth.signInWithToken(arrival.token);
+    else await auth.signInFromProvider(arrival.address);
     return null;
   } catch (error) {
     const refusal = asBackendError(error);

@@ -19,7 +19,10 @@ export type ConnectionState =
   | { kind: "live" }
   /** What is shown is what was true at `since`. */
   | { kind: "stale"; since: number }
-  | { kind: "signed_out" };
+  /** `why`: what ended a sign-in, if it was not the person. */
+  | { kind: "signed_out"; why?: string }
+  /** Page and backend do not understand each other; `message` says which of them is old and what to run. */
+  | { kind: "upgrade"; message: string };
 
 export type WatchState = { kind: "waiting" } | { kind: "live" } | { kind: "refused"; error: BackendError };
 
@@ -41,16 +44,38 @@ export interface Me {
   person: Person;
   /** Whether the person can sign in with a password. */
   hasPassword: boolean;
+  /** When the sign-in ends by itself; null: not at a known time. */
+  endsAt: number | null;
+}
+
+/** How a person gets in; the page shows what there is. */
+export interface WaysIn {
+  /** A password can be set and used. */
+  password: boolean;
+  /** The host of the identity provider that signs people in; null: there is none. */
+  provider: string | null;
+  /** How long the link works that the command line prints. */
+  link: "once" | "until_it_expires";
 }
 
 export interface Auth {
+  readonly ways: WaysIn;
   /** Who is signed in; null if nobody is. */
   me: () => Promise<Me | null>;
-  /** Exchanges the token of a single-use link. */
+  /** Signs in with the token of a link. */
   signInWithToken: (token: string) => Promise<void>;
   signInWithPassword: (password: string) => Promise<void>;
   setPassword: (password: string, current?: string) => Promise<void>;
+  /** Begins a sign-in with the provider: where the browser is to go for it. */
+  providerAddress: () => Promise<string>;
+  /** Ends it: `address` is the one with which the browser came back. */
+  signInFromProvider: (address: string) => Promise<void>;
   signOut: () => Promise<void>;
+}
+
+/** For a way in that a backend does not have; the page does not offer it. */
+export function noSuchWay(): Promise<never> {
+  return Promise.reject(new BackendError("invalid", "This backend has no such way to sign in. Reload the page."));
 }
 
 /** A value that tells when it changes. */
@@ -63,6 +88,8 @@ export interface Observable<T> {
 export interface Backend {
   readonly connection: Observable<ConnectionState>;
   readonly auth: Auth;
+  /** The address by which a new machine reaches this backend, as its command line takes it. */
+  readonly machineAddress: string;
   /**
    * Calls a function. One intent of a person is one `key`: a call whose answer was lost is repeated with the
    * same key, and happens once.
@@ -76,8 +103,13 @@ export interface Backend {
     onValue: (value: Reply<Name>) => void,
     onState?: (state: WatchState) => void,
   ) => () => void;
-  /** Reads a chunk stream from `fromOffset` (`-1`: its beginning) and follows it. Returns what ends it. */
+  /**
+   * Reads a chunk stream from `fromOffset` (`-1`: its beginning) and follows it. Returns what ends it. Open only
+   * while somebody looks: a backend may do more work for a stream that is read.
+   */
   readStream: (path: string, fromOffset: string, handlers: StreamHandlers) => () => void;
+  /** Lets go of all connections, for good. */
+  close?: () => void;
 }
 
 /** A refused or lost call: what happened, why, and what to do next are in `message`. */

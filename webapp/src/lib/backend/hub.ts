@@ -1,4 +1,14 @@
-import { BackendError, type Args, type Auth, type Backend, type CallName, type Me, type Reply } from "./backend";
+import {
+  BackendError,
+  noSuchWay,
+  type Args,
+  type Auth,
+  type Backend,
+  type CallName,
+  type Me,
+  type Reply,
+  type WaysIn,
+} from "./backend";
 import { backoffMs } from "./backoff";
 import { HubStreams } from "./hub-streams";
 import { HubWatches } from "./hub-watch";
@@ -10,6 +20,13 @@ const CALL_TIMEOUT_MS = 15_000;
 /** A call whose answer was lost is repeated this often, with its key, before the person is asked. */
 const CALL_TRIES = 4;
 
+export const HUB_WAYS: WaysIn = { password: true, provider: null, link: "once" };
+
+/** Machines reach the hub where the page comes from. */
+export function hubAddress(): string {
+  return typeof window === "undefined" ? "" : window.location.origin;
+}
+
 /** The backend that serves this very page: HTTP and server-sent events below `/v1`. */
 export function hubBackend(): Backend {
   const watches = new HubWatches();
@@ -17,6 +34,7 @@ export function hubBackend(): Backend {
   return {
     connection: watches.connection,
     auth: hubAuth(watches),
+    machineAddress: hubAddress(),
     call: async (name, args, options) => {
       try {
         return await callWithRetries(name, args, options?.key);
@@ -36,11 +54,14 @@ function hubAuth(watches: HubWatches): Auth {
     watches.restart({ kind: "connecting" });
   };
   return {
+    ways: HUB_WAYS,
+    providerAddress: noSuchWay,
+    signInFromProvider: noSuchWay,
     me: async () => {
       const response = await request("/v1/auth/me", {});
       if (response.status === 401) return null;
       if (!response.ok) throw await refusal(response);
-      return (await response.json()) as Me;
+      return { endsAt: null, ...((await response.json()) as Omit<Me, "endsAt">) };
     },
     signInWithToken: (token) => signIn({ token }),
     signInWithPassword: (password) => signIn({ password }),

@@ -4,7 +4,7 @@ const ID_CHARS = 26;
 
 /** A new idempotency key: one per intent of a person, kept for every repetition of the call. */
 export function newIdempotencyKey(now: number = Date.now(), entropy: Uint8Array = randomBytes(10)): string {
-  return `idk_${encode(uuidV7(now, entropy))}`;
+  return `idk_${encodeId(uuidV7(now, entropy))}`;
 }
 
 function randomBytes(count: number): Uint8Array {
@@ -23,7 +23,8 @@ function uuidV7(now: number, entropy: Uint8Array): bigint {
   return value;
 }
 
-function encode(value: bigint): string {
+/** 128 bits as ids are written. */
+export function encodeId(value: bigint): string {
   let text = "";
   for (let place = ID_CHARS - 1; place >= 0; place -= 1) {
     text += ALPHABET.charAt(Number((value >> BigInt(5 * place)) & 31n));

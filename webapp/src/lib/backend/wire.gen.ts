@@ -1941,6 +1941,9 @@ export const FUNCTIONS = {
   "worker.chat.settleAsk": { access: "machine", kind: "mutation" },
 } as const;
 
+export const WIRE_VERSION = 1;
+export const WIRE_VERSION_MIN = 1;
+
 export const LIMITS = {
   nameMaxBytes: 64,
   pathMaxBytes: 4096,

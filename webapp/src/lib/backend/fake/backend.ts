@@ -7,6 +7,7 @@ import {
   type Me,
   type QueryName,
   type Reply,
+  type WaysIn,
 } from "../backend";
 import { Cell } from "../observable";
 import type { ErrorCode } from "../wire.gen";
@@ -29,7 +30,8 @@ export function fakeBackend({
   pace = 1,
   seeded = true,
   signedIn = true,
-}: { pace?: number; seeded?: boolean; signedIn?: boolean } = {}): Fake {
+  ways = { password: true, provider: null, link: "once" },
+}: { pace?: number; seeded?: boolean; signedIn?: boolean; ways?: WaysIn } = {}): Fake {
   const world = new FakeWorld();
   if (seeded) seed(world);
   const agent = new FakeAgent(world, pace);
@@ -37,9 +39,11 @@ export function fakeBackend({
   const directories = new FakeDirectories(world, pace);
   const functions: FakeFunctions = { ...functionsOf(world, agent), ...directories.functions };
   const done = new Map<string, unknown>();
-  let me: Me | null = signedIn ? { person: { id: world.owner, name: "owner" }, hasPassword: false } : null;
+  let me: Me | null = signedIn
+    ? { person: { id: world.owner, name: "owner" }, hasPassword: false, endsAt: null }
+    : null;
   const signIn = () => {
-    me ??= { person: { id: world.owner, name: "owner" }, hasPassword: true };
+    me ??= { person: { id: world.owner, name: "owner" }, hasPassword: true, endsAt: null };
     connection.set({ kind: "live" });
     return Promise.resolve();
   };
@@ -63,14 +67,18 @@ export function fakeBackend({
     world,
     directories,
     connection,
+    machineAddress: "http://127.0.0.1:7700",
     auth: {
+      ways,
+      providerAddress: () => Promise.resolve("/sign-in?code=fake&state=fake"),
+      signInFromProvider: signIn,
       me: () => Promise.resolve(me),
       signInWithToken: (token) =>
         token === "used" ? rejected("This link has been used. Start again to get a new one.") : signIn(),
       signInWithPassword: (password) =>
         password === "wrong" ? rejected("The password is wrong. Try again, or sign in by a link.") : signIn(),
       setPassword: () => {
-        if (me) me = { ...me, hasPassword: true };
+        if (me) me = { ...me, hasPassword: true, endsAt: null };
         return Promise.resolve();
       },
       signOut: () => {

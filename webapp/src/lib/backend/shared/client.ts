@@ -1,7 +1,6 @@
 import {
   BackendError,
   type Args,
-  type Auth,
   type Backend,
   type CallName,
   type ConnectionState,
@@ -11,11 +10,12 @@ import {
   type StreamHandlers,
   type StreamState,
   type WatchState,
+  type WaysIn,
 } from "../backend";
 import { onWake } from "../backoff";
 import { newIdempotencyKey } from "../idempotency";
 import { Cell } from "../observable";
-import { errorFrom, fromPlain, type FromTab, type Line, type ToTab } from "./messages";
+import { errorFrom, fromPlain, type AuthMethod, type FromTab, type Line, type ToTab } from "./messages";
 
 /** How often a tab asks whether the other end is there. */
 export const PING_MS = 1_000;
@@ -41,6 +41,12 @@ export interface Owner {
   takeOver: () => void;
 }
 
+/** What every tab knows of the backend without asking. */
+export interface Constants {
+  ways: WaysIn;
+  machineAddress: string;
+}
+
 type Following =
   | {
       kind: "watch";
@@ -63,16 +69,20 @@ interface Asked {
  * A backend whose connections one tab has for all. When that tab is lost, all that is followed is asked for again
  * of the next one, streams from where they stand: nothing is lost, and nothing comes twice.
  */
-export function sharedBackend(owner: Owner): Backend {
+export function sharedBackend(owner: Owner, { ways, machineAddress }: Constants): Backend {
   const tab = new Tab(owner);
-  const auth = <Result>(method: keyof Auth, ...args: unknown[]) => tab.ask<Result>({ type: "auth", method, args });
+  const auth = <Result>(method: AuthMethod, ...args: unknown[]) => tab.ask<Result>({ type: "auth", method, args });
   return {
     connection: tab.connection,
+    machineAddress,
     auth: {
+      ways,
       me: () => auth<Me | null>("me"),
       signInWithToken: (token) => auth("signInWithToken", token),
       signInWithPassword: (password) => auth("signInWithPassword", password),
       setPassword: (password, current) => auth("setPassword", password, current),
+      providerAddress: () => auth("providerAddress"),
+      signInFromProvider: (address) => auth("signInFromProvider", address),
       signOut: () => auth("signOut"),
     },
     call: <Name extends CallName>(name: Name, args: Args<Name>, options?: { key?: string }) =>
@@ -260,5 +270,5 @@ class Tab {
 
 /** Happens once, however often it is asked for: a call has its key, and signing in is all that has none. */
 function isRepeatable(message: Asked["message"]): boolean {
-  return message.type === "call" || message.method === "me" || message.method === "signOut";
+  return message.type === "call" || ["me", "signOut", "providerAddress"].includes(message.method);
 }

@@ -1,38 +1,8 @@
 import type { Backend } from "../backend";
-import { hubBackend } from "../hub";
-import { sharedBackend } from "./client";
-import { electOwner, type Browser } from "./owner";
+import { HUB_WAYS, hubAddress, hubBackend } from "../hub";
+import { shareAmongTabs } from "./tabs";
 
-/** Tabs of one build share; what they say to each other changes with the code. */
-const NAME = `orchestrator.${process.env.NEXT_PUBLIC_BUILD ?? "dev"}`;
-
-/**
- * The hub, over connections that all tabs of this browser share. Without locks, which browsers give to no page that
- * came by plain HTTP from another computer, each tab has its own.
- */
+/** The hub, over connections that all tabs of this browser share. */
 export function sharedHubBackend(): Backend {
-  if (typeof navigator === "undefined" || typeof BroadcastChannel === "undefined") return hubBackend();
-  const { locks } = navigator as { locks?: LockManager };
-  if (!locks) return hubBackend();
-  return sharedBackend(electOwner(NAME, hubBackend, tabsOf(locks)));
-}
-
-function tabsOf(locks: LockManager): Browser {
-  return {
-    lock: async (name, held, options) => {
-      try {
-        await locks.request(name, options, held);
-      } catch {
-        // Stolen, or not wanted any more.
-      }
-    },
-    channel: (name) => new BroadcastChannel(name),
-    isHidden: () => document.visibilityState === "hidden",
-    onAway: (listener) => {
-      window.addEventListener("pagehide", () => listener(true));
-      window.addEventListener("pageshow", ({ persisted }) => {
-        if (persisted) listener(false);
-      });
-    },
-  };
+  return shareAmongTabs("hub", hubBackend, { ways: HUB_WAYS, machineAddress: hubAddress() });
 }

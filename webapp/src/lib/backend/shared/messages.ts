@@ -9,6 +9,8 @@ import {
 } from "../backend";
 import type { Chunk, ErrorCode } from "../wire.gen";
 
+export type AuthMethod = Exclude<keyof Auth, "ways">;
+
 // What a tab and the backend that it shares with other tabs say to each other. Ids are the tab's; both ends are of
 // one build, which is in the names of their channels.
 
@@ -24,7 +26,7 @@ export type FromTab =
   /** The last value or chunks of this id have been worked on; only then the next ones are sent. */
   | { type: "ack"; id: number }
   | { type: "call"; id: number; name: CallName; args: unknown; key: string }
-  | { type: "auth"; id: number; method: keyof Auth; args: unknown[] };
+  | { type: "auth"; id: number; method: AuthMethod; args: unknown[] };
 
 export type ToTab =
   /** `hidden`: the owner is a tab that nobody looks at, which browsers slow down. */

@@ -31,6 +31,7 @@ export class TabServer {
   /** Ends all that is followed, without a word: another one serves now. */
   close(): void {
     for (const end of [...this.#ends]) end();
+    this.#backend.close?.();
   }
 
   /** Serves one more tab, until it says good-bye or is silent for too long. */

@@ -3,13 +3,18 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BackendError, type Backend, type ConnectionState, type StreamHandlers, type WatchState } from "../backend";
 import { Cell } from "../observable";
 import type { Chunk } from "../wire.gen";
-import { HIDDEN_PONGS, PING_MS, PINGS_MISSED, sharedBackend } from "./client";
+import { HIDDEN_PONGS, PING_MS, PINGS_MISSED, sharedBackend, type Constants } from "./client";
 import { electOwner, type Browser } from "./owner";
 import type { Channel } from "./messages";
 import { FORGOTTEN_AFTER_MS } from "./server";
 
 /** One stream that grows, as the hub has it; its offset is how many chunks come before. */
 const chunk = (seq: number): Chunk => ({ turn: "trn_1", seq, op: "append", part: "p", kind: "text", delta: `${seq}` });
+
+const CONSTANTS: Constants = {
+  ways: { password: true, provider: null, link: "once" },
+  machineAddress: "http://hub.test",
+};
 
 /** The hub: what it is told, and what it has. */
 class Hub {
@@ -169,7 +174,7 @@ class FakeTab {
         this.#away = listener;
       },
     };
-    this.backend = sharedBackend(electOwner("tabs", hub.open, browser));
+    this.backend = sharedBackend(electOwner("tabs", hub.open, browser), CONSTANTS);
   }
   run(work: () => void): void {
     if (this.dead) return;

@@ -1,0 +1,21 @@
+/** How somebody came to the page, where that signs them in. */
+export type Arrival = { by: "link"; token: string } | { by: "provider"; address: string };
+
+/**
+ * Takes out of the address what signs in: `/sign-in#token=…` of a link, whose token is in the fragment so that it
+ * reaches no log, or what an identity provider sent back. It leaves the address at once, so that it stays in no history.
+ */
+export function takeArrival(): Arrival | null {
+  const { pathname, search, hash, href } = window.location;
+  if (hash.startsWith("#token=")) {
+    const token = decodeURIComponent(hash.slice("#token=".length)).trim();
+    window.history.replaceState(null, "", pathname + search);
+    return token === "" ? null : { by: "link", token };
+  }
+  const query = new URLSearchParams(search);
+  if (pathname.startsWith("/sign-in") && query.has("state") && (query.has("code") || query.has("error"))) {
+    window.history.replaceState(null, "", pathname);
+    return { by: "provider", address: href };
+  }
+  return null;
+}
