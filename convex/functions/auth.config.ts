@@ -1,0 +1,11 @@
+import type { AuthConfig } from "convex/server";
+
+const providers = process.env.ORCHESTRATOR_AUTH;
+if (!providers) {
+  throw new Error(
+    "ORCHESTRATOR_AUTH is not set, so nobody could sign in. Set it to a JSON array of Convex auth providers: " +
+      "`npx convex env set ORCHESTRATOR_AUTH '[…]'`.",
+  );
+}
+
+export default { providers: JSON.parse(providers) as AuthConfig["providers"] };

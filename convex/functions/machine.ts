@@ -1,0 +1,22 @@
+import { activity as readActivity } from "../model/activity";
+import { mutation, query } from "../model/builders";
+import * as directories from "../model/directories";
+import { inbox as readInbox } from "../model/inbox";
+import * as machines from "../model/machines";
+import * as presence from "../model/presence";
+import * as registration from "../model/registration";
+import { listMachines, viewMachine } from "../model/views";
+
+export const list = query("machine.list", listMachines);
+export const view = query("machine.view", viewMachine);
+export const create = mutation("machine.create", machines.create);
+export const reissueKey = mutation("machine.reissueKey", machines.reissueKey);
+export const rename = mutation("machine.rename", machines.rename);
+export const revoke = mutation("machine.revoke", machines.revoke);
+export const register = mutation("machine.register", registration.register);
+export const connect = mutation("machine.connect", registration.connect);
+export const heartbeat = mutation("machine.heartbeat", presence.heartbeat);
+export const disconnect = mutation("machine.disconnect", presence.disconnect);
+export const inbox = query("machine.inbox", readInbox);
+export const directory = query("machine.directory", directories.view);
+export const activity = query("machine.activity", readActivity);

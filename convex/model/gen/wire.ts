@@ -1,0 +1,1999 @@
+// Made from crates/protocol by `UPDATE_WIRE=1 cargo test -p protocol --test typescript`.
+
+/**
+ * A page of a machine's activity.
+ */
+export type Activity = {
+/**
+ * Commands, latest first.
+ */
+commands: Array<CommandSummary>,
+/**
+ * There are earlier ones.
+ */
+hasEarlier: boolean, };
+
+/**
+ * Call or watch `machine.activity`: what was asked of a machine, latest first.
+ */
+export type ActivityArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * Whether commands that only read are among them.
+ */
+reads: boolean,
+/**
+ * Only commands before this one, for the next page.
+ */
+before?: CommandId | null, };
+
+/**
+ * Call `worker.chat.answerAsk`.
+ */
+export type AnswerAskArgs = {
+/**
+ * The ask.
+ */
+askId: AskId,
+/**
+ * The answer.
+ */
+answer: AskAnswer, };
+
+/**
+ * The answer to an append to a turn's chunk stream.
+ */
+export type Appended = {
+/**
+ * How long to gather chunks before the next append, in milliseconds from when this one was sent. Zero:
+ * not at all. A backend that counts calls says more, and most while nobody watches.
+ */
+gatherMs: number, };
+
+/**
+ * A permission request or question that waits for a person.
+ */
+export type Ask = {
+/**
+ * Its id.
+ */
+id: AskId,
+/**
+ * Its chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * The turn that waits for it.
+ */
+turnId: TurnId,
+/**
+ * What it asks.
+ */
+body: AskBody,
+/**
+ * Its state.
+ */
+state: AskState,
+/**
+ * The answer, once there is one.
+ */
+answer?: AskAnswer | null,
+/**
+ * When it was asked.
+ */
+createdAt: Timestamp,
+/**
+ * When it denies by itself.
+ */
+deadline: Timestamp, };
+
+/**
+ * A person's answer to an ask.
+ */
+export type AskAnswer = { "kind": "once" } | { "kind": "always" } | { "kind": "reject",
+/**
+ * What the agent should do instead; without it, the turn ends.
+ */
+message?: string | null, } | { "kind": "answers",
+/**
+ * For each question what was chosen or written.
+ */
+answers: Array<Array<string>>, } | { "kind": "unknown" };
+
+/**
+ * What an ask asks.
+ */
+export type AskBody = { "kind": "permission",
+/**
+ * What it wants: `bash`, `edit`, ...
+ */
+permission: string,
+/**
+ * The commands or files it is about.
+ */
+patterns: Array<string>,
+/**
+ * What else is known about it, for a person: a diff, a command, ... as JSON text.
+ */
+detail: string,
+/**
+ * What `always` would allow.
+ */
+always: Array<string>, } | { "kind": "question",
+/**
+ * The questions; the answer has one entry for each.
+ */
+questions: Array<Question>, } | { "kind": "unknown" };
+
+/**
+ * An ask: a permission request or a question that waits for a person.
+ */
+export type AskId = string;
+
+/**
+ * A permission request or question that waits for a person.
+ */
+export type AskState = "pending" | "answered" | "expired" | "withdrawn" | "unknown";
+
+/**
+ * A refused call: what happened, why, and what to do next.
+ */
+export type CallError = {
+/**
+ * What kind of refusal.
+ */
+code: ErrorCode,
+/**
+ * For a person to read.
+ */
+message: string,
+/**
+ * Earliest time for another try, in milliseconds from now, where the backend knows one.
+ */
+retryAfterMs?: number | null, };
+
+/**
+ * Names one chat session.
+ */
+export type ChatArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId, };
+
+/**
+ * A chat session: one conversation, one agent process.
+ */
+export type ChatSessionId = string;
+
+/**
+ * One conversation and the agent process that serves it.
+ */
+export type ChatState = "requested" | "starting" | "ready" | "busy" | "hibernated" | "failed" | "closed" | "unknown";
+
+/**
+ * A chat session as a person sees it in a list.
+ */
+export type ChatSummary = {
+/**
+ * Its id.
+ */
+id: ChatSessionId,
+/**
+ * Its machine.
+ */
+machineId: MachineId,
+/**
+ * Its worker.
+ */
+workerId: WorkerId,
+/**
+ * Its title: what a person called it, else the beginning of its first message.
+ */
+title: string,
+/**
+ * Its state.
+ */
+state: ChatState,
+/**
+ * Why it failed, if it did.
+ */
+reason?: string | null,
+/**
+ * The model its turns use, as `provider/model`; opencode's own default if absent.
+ */
+model?: string | null,
+/**
+ * The agent its turns use; opencode's own default if absent.
+ */
+agent?: string | null,
+/**
+ * How many messages wait.
+ */
+queuedCount: number,
+/**
+ * How many asks wait.
+ */
+pendingAskCount: number,
+/**
+ * When it was started.
+ */
+createdAt: Timestamp,
+/**
+ * When something last happened in it.
+ */
+activeAt: Timestamp,
+/**
+ * The git worktree it has for itself, if it has one.
+ */
+worktree?: Worktree | null, };
+
+/**
+ * Watch `worker.chat.view`: a chat session, its latest turns without texts, and its asks.
+ */
+export type ChatView = {
+/**
+ * The chat session.
+ */
+chat: ChatSummary,
+/**
+ * The latest turns, by place; older ones by `worker.chat.transcript`.
+ */
+turns: Array<TurnSummary>,
+/**
+ * There are earlier turns.
+ */
+hasEarlier: boolean,
+/**
+ * Asks that wait, oldest first.
+ */
+asks: Array<Ask>,
+/**
+ * The path, below the backend's address, of the chunk stream of the turn that is under way. Read it
+ * from its beginning: it holds this turn's chunks and no others.
+ */
+stream?: string | null, };
+
+/**
+ * One entry of a chat session's chunk stream.
+ */
+export type Chunk = {
+/**
+ * The turn it belongs to.
+ */
+turn: TurnId,
+/**
+ * Counts the turn's chunks from zero, without a gap.
+ */
+seq: number, } & ({ "op": "append",
+/**
+ * The part.
+ */
+part: string,
+/**
+ * Where the text goes.
+ */
+kind: DeltaKind,
+/**
+ * The text.
+ */
+delta: string, } | { "op": "replace",
+/**
+ * The whole part. A tool call without `output` keeps the output that it has.
+ */
+part: Part, } | { "op": "supersede",
+/**
+ * The part.
+ */
+part: string, } | { "op": "seal",
+/**
+ * How the turn ended.
+ */
+outcome: TurnState,
+/**
+ * The hash of the turn's text; see [`crate::transcript::Transcript::hash`].
+ */
+hash: string, } | { "op": "unknown" });
+
+/**
+ * Names one command.
+ */
+export type CommandArgs = {
+/**
+ * The command.
+ */
+commandId: CommandId, };
+
+/**
+ * Why a command failed: what happened, why, and what to do next.
+ */
+export type CommandError = {
+/**
+ * What kind of failure.
+ */
+code: CommandErrorCode,
+/**
+ * For a person to read.
+ */
+message: string, };
+
+/**
+ * What kind of failure it is; programs decide by this, people read the message.
+ */
+export type CommandErrorCode = "not_found" | "already_exists" | "wrong_kind" | "outside_root" | "invalid" | "permission_denied" | "no_space" | "too_large" | "authentication_needed" | "host_unknown" | "unreachable" | "unsaved_work" | "timed_out" | "interrupted" | "other" | "unknown";
+
+/**
+ * A command: something a person asks of a machine.
+ */
+export type CommandId = string;
+
+/**
+ * What a command that succeeded has to tell.
+ */
+export type CommandResult = { "kind": "done" } | { "kind": "listing" } & Listing | { "kind": "repositories",
+/**
+ * In the order in which they were asked for; others are left out.
+ */
+repositories: Array<Repository>, } | { "kind": "file" } & FileText | { "kind": "cloned",
+/**
+ * The branch that is checked out; none in an empty repository or at a tag.
+ */
+branch?: string | null, } | { "kind": "unknown" };
+
+/**
+ * A directory operation or another request to a machine.
+ */
+export type CommandState = "queued" | "leased" | "running" | "succeeded" | "failed" | "cancelled" | "expired" | "unknown";
+
+/**
+ * A command as a person sees it.
+ */
+export type CommandSummary = {
+/**
+ * Its id.
+ */
+id: CommandId,
+/**
+ * Its machine.
+ */
+machineId: MachineId,
+/**
+ * Who asked for it.
+ */
+requestedBy: PersonId,
+/**
+ * What was asked.
+ */
+operation: Operation,
+/**
+ * Its state.
+ */
+state: CommandState,
+/**
+ * How often it was begun.
+ */
+attempt: number,
+/**
+ * A person wants it to stop.
+ */
+cancelRequested: boolean,
+/**
+ * How far it is, while it runs.
+ */
+progress?: Progress | null,
+/**
+ * Why it failed, if it did.
+ */
+error?: CommandError | null,
+/**
+ * When it was asked for.
+ */
+createdAt: Timestamp,
+/**
+ * When the machine began with it.
+ */
+startedAt?: Timestamp | null,
+/**
+ * When it ended.
+ */
+endedAt?: Timestamp | null,
+/**
+ * When it is given up if no machine has begun with it.
+ */
+expiresAt: Timestamp, };
+
+/**
+ * Watch `machine.command.view`: one command, with its result for as long as that is kept.
+ */
+export type CommandView = {
+/**
+ * The command.
+ */
+command: CommandSummary,
+/**
+ * What it has to tell; dropped ten minutes after it ended.
+ */
+result?: CommandResult | null, };
+
+/**
+ * Call `worker.configure`: how the chat sessions that start from now on run.
+ */
+export type ConfigureWorkerArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId,
+/**
+ * All of its settings.
+ */
+settings: WorkerSettings, };
+
+/**
+ * Call `machine.connect`: begins a connection that fences all earlier ones.
+ */
+export type ConnectArgs = {
+/**
+ * MACHINE_ID.
+ */
+machineId: MachineId,
+/**
+ * The secret.
+ */
+secret: string,
+/**
+ * The caller's [`crate::wire::WIRE_VERSION`].
+ */
+wireVersion: number,
+/**
+ * A random secret that the process makes once: the same one again is the same connection, so that a
+ * repeated request does not fence the process that sent it.
+ */
+nonce?: string | null,
+/**
+ * What the machine tells about itself.
+ */
+info: MachineInfo, };
+
+/**
+ * The connection that `machine.connect` began.
+ */
+export type ConnectReply = {
+/**
+ * The fencing token: greater than every earlier one of this machine.
+ */
+epoch: number,
+/**
+ * Sent as bearer credential with everything that follows on this connection.
+ */
+connectionToken: string,
+/**
+ * The backend's [`crate::wire::WIRE_VERSION`].
+ */
+wireVersion: number,
+/**
+ * How long the machine counts as online after a sign of life.
+ */
+leaseMs: number,
+/**
+ * How often it should give one.
+ */
+heartbeatMs: number,
+/**
+ * The largest append to a chunk stream, in bytes of JSON.
+ */
+chunkBatchMaxBytes: number, };
+
+/**
+ * Call `machine.create`.
+ */
+export type CreateMachineArgs = {
+/**
+ * What a person calls the machine.
+ */
+name: string, };
+
+/**
+ * Where an appended text goes.
+ */
+export type DeltaKind = "text" | "reasoning" | "tool_output" | "unknown";
+
+/**
+ * Watch `machine.directory`: a directory as it was last listed.
+ */
+export type DirectoryArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * The directory.
+ */
+directory: string,
+/**
+ * Whether names that begin with a dot are listed.
+ */
+hidden: boolean, };
+
+/**
+ * One entry of a directory.
+ */
+export type DirectoryEntry = {
+/**
+ * Its name, escaped where needed.
+ */
+name: string,
+/**
+ * What it is.
+ */
+kind: EntryKind,
+/**
+ * A file's size in bytes.
+ */
+size?: number | null,
+/**
+ * When it was last changed.
+ */
+modifiedAt?: Timestamp | null,
+/**
+ * The git repository that a directory is, if it is one.
+ */
+git?: GitHead | null, };
+
+/**
+ * A directory as it was last listed, and how its next listing stands.
+ */
+export type DirectoryView = {
+/**
+ * The first page, if it was ever listed.
+ */
+listing?: Listing | null,
+/**
+ * When that page was true.
+ */
+asOf?: Timestamp | null,
+/**
+ * The latest command to list it: waiting, running, or failed.
+ */
+command?: CommandSummary | null, };
+
+/**
+ * Call `machine.disconnect`: the machine says goodbye.
+ */
+export type DisconnectArgs = Record<symbol, never>;
+
+/**
+ * The answer of a call that has nothing to say.
+ */
+export type Done = Record<symbol, never>;
+
+/**
+ * Call `worker.chat.endSession`.
+ */
+export type EndSessionArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * Whether its worktree goes even if there is work in it that is nowhere else.
+ */
+discardWorktree: boolean, };
+
+/**
+ * What an entry of a directory is.
+ */
+export type EntryKind = "directory" | "file" | "link" | "other" | "unknown";
+
+/**
+ * What kind of refusal it is; callers decide by this, people read the message.
+ */
+export type ErrorCode = "invalid" | "too_large" | "limit_reached" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "stale_epoch" | "revoked" | "expired" | "upgrade_required" | "rate_limited" | "unavailable" | "internal" | "unknown";
+
+/**
+ * The beginning of a text file.
+ */
+export type FileText = {
+/**
+ * The text; empty for a binary file. Bytes that are not UTF-8 are replaced.
+ */
+text: string,
+/**
+ * The whole file's size in bytes.
+ */
+size: number,
+/**
+ * The file goes on.
+ */
+truncated: boolean,
+/**
+ * It is no text.
+ */
+isBinary: boolean, };
+
+/**
+ * Call `machine.command.finish`: how a command ended.
+ */
+export type FinishCommandArgs = {
+/**
+ * The command.
+ */
+commandId: CommandId,
+/**
+ * `succeeded`, `failed` or `cancelled`.
+ */
+outcome: CommandState,
+/**
+ * What it has to tell, if it succeeded.
+ */
+result?: CommandResult | null,
+/**
+ * Why it failed, if it did.
+ */
+error?: CommandError | null, };
+
+/**
+ * The complete answer of a turn.
+ */
+export type FullMessage = {
+/**
+ * Its parts, in order.
+ */
+parts: Array<Part>,
+/**
+ * The hash of its text; see [`crate::transcript::Transcript::hash`].
+ */
+hash: string,
+/**
+ * What it took, where the driver knows.
+ */
+usage?: Usage | null,
+/**
+ * The model that answered, as `provider/model`.
+ */
+model?: string | null, };
+
+/**
+ * What a repository has checked out, as its `HEAD` file says.
+ */
+export type GitHead = {
+/**
+ * The branch; none while a commit is checked out by itself.
+ */
+branch?: string | null, };
+
+/**
+ * Call `machine.heartbeat`: a sign of life.
+ */
+export type HeartbeatArgs = {
+/**
+ * The machine takes nothing new.
+ */
+draining: boolean, };
+
+/**
+ * Watch `machine.inbox`: all that a machine should know now. It is the whole of it: a machine that has
+ * this and its own directory needs nothing else to go on.
+ */
+export type Inbox = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * The epoch of the connection that watches.
+ */
+epoch: number,
+/**
+ * The workers that are not removed.
+ */
+workers: Array<InboxWorker>,
+/**
+ * The chat sessions that are not closed.
+ */
+chats: Array<InboxChat>,
+/**
+ * The commands that have not ended.
+ */
+commands: Array<InboxCommand>, };
+
+/**
+ * An answered ask.
+ */
+export type InboxAnswer = {
+/**
+ * The ask.
+ */
+askId: AskId,
+/**
+ * The driver's own name for it.
+ */
+agentAskId: string,
+/**
+ * The answer.
+ */
+answer: AskAnswer, };
+
+/**
+ * A chat session as its machine sees it.
+ */
+export type InboxChat = {
+/**
+ * The chat session.
+ */
+id: ChatSessionId,
+/**
+ * Its worker.
+ */
+workerId: WorkerId,
+/**
+ * The worker's directory below the root.
+ */
+directory: string,
+/**
+ * Its state.
+ */
+state: ChatState,
+/**
+ * Its title.
+ */
+title: string,
+/**
+ * The driver's own name for the conversation, once it has told.
+ */
+agentSessionId?: string | null,
+/**
+ * The model, as `provider/model`.
+ */
+model?: string | null,
+/**
+ * The agent.
+ */
+agent?: string | null,
+/**
+ * What its process may write to.
+ */
+sandbox: Sandbox,
+/**
+ * The git worktree to make for it, and to work in.
+ */
+worktree?: Worktree | null,
+/**
+ * The turn that is under way or next, if there is one.
+ */
+turn?: InboxTurn | null,
+/**
+ * Asks of the turn that have an answer which the machine has not settled yet.
+ */
+answers: Array<InboxAnswer>, };
+
+/**
+ * A command as its machine sees it in the inbox.
+ */
+export type InboxCommand = {
+/**
+ * The command.
+ */
+id: CommandId,
+/**
+ * A person wants it to stop.
+ */
+cancelRequested: boolean,
+/**
+ * It may take minutes.
+ */
+isLong: boolean, };
+
+/**
+ * The turn that is under way or next.
+ */
+export type InboxTurn = {
+/**
+ * The turn.
+ */
+id: TurnId,
+/**
+ * Its state.
+ */
+state: TurnState,
+/**
+ * A person wants it to stop.
+ */
+cancelRequested: boolean, };
+
+/**
+ * A worker as its machine sees it.
+ */
+export type InboxWorker = {
+/**
+ * The worker.
+ */
+id: WorkerId,
+/**
+ * Its directory below the root.
+ */
+directory: string,
+/**
+ * Its state.
+ */
+state: WorkerState, };
+
+/**
+ * A page of a directory.
+ */
+export type Listing = {
+/**
+ * The entries of this page.
+ */
+entries: Array<DirectoryEntry>,
+/**
+ * How many entries all pages have together.
+ */
+total: number,
+/**
+ * Where the next page begins, if there is one.
+ */
+next?: string | null, };
+
+/**
+ * Names one machine.
+ */
+export type MachineArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId, };
+
+/**
+ * What a machine keeps: nothing else is needed to come back.
+ */
+export type MachineCredentials = {
+/**
+ * MACHINE_ID.
+ */
+machineId: MachineId,
+/**
+ * The secret.
+ */
+secret: string,
+/**
+ * The name a person gave the machine.
+ */
+name: string, };
+
+/**
+ * A machine: one computer's registration.
+ */
+export type MachineId = string;
+
+/**
+ * What a machine tells about itself when it connects.
+ */
+export type MachineInfo = {
+/**
+ * `linux`, `macos`, ...
+ */
+os: string,
+/**
+ * `x86_64`, `aarch64`, ...
+ */
+arch: string,
+/**
+ * The computer's own name.
+ */
+hostname: string,
+/**
+ * The root directory, as the machine's user wrote it.
+ */
+root: string,
+/**
+ * The version of the orchestrator that runs there.
+ */
+agentVersion: string,
+/**
+ * The version of opencode that runs there, if one was found.
+ */
+opencodeVersion?: string | null,
+/**
+ * How far the machine's kernel holds git, and opencode where that is asked for, to what they may write; for
+ * a person.
+ */
+enforcement?: string | null,
+/**
+ * Why chat sessions can't run there, if they can't.
+ */
+problem?: string | null, };
+
+/**
+ * Watch `machine.list`: all machines of the caller.
+ */
+export type MachineList = {
+/**
+ * By time of adding; revoked ones are left out.
+ */
+machines: Array<MachineSummary>, };
+
+/**
+ * A machine's registration. Whether it is online is its presence, which is derived.
+ */
+export type MachineState = "created" | "registered" | "revoked" | "unknown";
+
+/**
+ * A machine as a person sees it.
+ */
+export type MachineSummary = {
+/**
+ * Its id.
+ */
+id: MachineId,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * Its registration.
+ */
+state: MachineState,
+/**
+ * Whether it is there.
+ */
+presence: Presence,
+/**
+ * What it told about itself, once it has connected.
+ */
+info?: MachineInfo | null,
+/**
+ * When the open registration key expires, while there is one.
+ */
+keyExpiresAt?: Timestamp | null,
+/**
+ * When it was added.
+ */
+createdAt: Timestamp,
+/**
+ * How many workers it has.
+ */
+workerCount: number,
+/**
+ * How many of its chat sessions are not closed.
+ */
+openChatCount: number,
+/**
+ * How many asks wait on it.
+ */
+pendingAskCount: number, };
+
+/**
+ * Watch `machine.view`: one machine and what is on it.
+ */
+export type MachineView = {
+/**
+ * The machine.
+ */
+machine: MachineSummary,
+/**
+ * Its workers, by time of adding; removed ones are left out.
+ */
+workers: Array<WorkerSummary>,
+/**
+ * Its chat sessions, latest activity first: all open ones and the latest closed ones.
+ */
+chats: Array<ChatSummary>, };
+
+/**
+ * The arguments of a function that takes none.
+ */
+export type NoArgs = Record<symbol, never>;
+
+/**
+ * Call `worker.chat.openAsk`: the agent process waits for a person.
+ */
+export type OpenAskArgs = {
+/**
+ * The turn that waits.
+ */
+turnId: TurnId,
+/**
+ * The driver's own name for the ask; the same name again is the same ask.
+ */
+agentAskId: string,
+/**
+ * What it asks.
+ */
+body: AskBody, };
+
+/**
+ * The ask that was opened.
+ */
+export type OpenAskReply = {
+/**
+ * Its id.
+ */
+askId: AskId, };
+
+/**
+ * What a machine is asked to do below its root.
+ */
+export type Operation = { "kind": "list",
+/**
+ * The directory.
+ */
+directory: string,
+/**
+ * Whether names that begin with a dot are listed.
+ */
+hidden: boolean,
+/**
+ * Only names that contain this text, whatever its case.
+ */
+filter?: string | null,
+/**
+ * Where the page begins: the `next` of the page before.
+ */
+after?: string | null, } | { "kind": "inspect_repositories",
+/**
+ * The directories.
+ */
+directories: Array<string>, } | { "kind": "read_file",
+/**
+ * The file.
+ */
+path: string, } | { "kind": "make_directory",
+/**
+ * The directory.
+ */
+path: string, } | { "kind": "rename",
+/**
+ * What it is called now.
+ */
+from: string,
+/**
+ * What it shall be called.
+ */
+to: string, } | { "kind": "trash",
+/**
+ * What.
+ */
+path: string, } | { "kind": "restore",
+/**
+ * The command that trashed it.
+ */
+trashed: CommandId,
+/**
+ * Where it was; filled in by the backend.
+ */
+path: string, } | { "kind": "clone",
+/**
+ * Where from.
+ */
+url: string,
+/**
+ * The branch or tag, if not the repository's own choice.
+ */
+branch?: string | null,
+/**
+ * The directory that it makes.
+ */
+path: string, } | { "kind": "remove_worktree",
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * Whether it goes even if there is work in it that is nowhere else.
+ */
+force: boolean,
+/**
+ * The directory of the repository; filled in by the backend.
+ */
+repository: string,
+/**
+ * The worktree's directory; filled in by the backend.
+ */
+directory: string,
+/**
+ * The worktree's branch; filled in by the backend.
+ */
+branch: string, } | { "kind": "unknown" };
+
+/**
+ * A piece of an answer.
+ */
+export type Part = {
+/**
+ * Its name within the turn.
+ */
+id: string, } & ({ "kind": "text",
+/**
+ * The text.
+ */
+text: string, } | { "kind": "reasoning",
+/**
+ * The text.
+ */
+text: string, } | { "kind": "tool" } & ToolCall | { "kind": "notice",
+/**
+ * The text.
+ */
+text: string, } | { "kind": "unknown" });
+
+/**
+ * A person who owns rows.
+ */
+export type PersonId = string;
+
+/**
+ * Whether a machine is there, as far as the backend honestly knows.
+ */
+export type Presence = { "state": "never" } | { "state": "online",
+/**
+ * The fencing token of the connection.
+ */
+epoch: number,
+/**
+ * When this connection began.
+ */
+since: Timestamp, } | { "state": "draining",
+/**
+ * When it began to drain.
+ */
+since: Timestamp, } | { "state": "unknown",
+/**
+ * Its last sign of life.
+ */
+since: Timestamp, } | { "state": "offline",
+/**
+ * When it left.
+ */
+since: Timestamp, };
+
+/**
+ * How far a running command is.
+ */
+export type Progress = {
+/**
+ * What it does now, for a person: "Receiving objects".
+ */
+phase: string,
+/**
+ * How much of the phase is done, from 0 to 100.
+ */
+percent?: number | null,
+/**
+ * How many objects are done.
+ */
+objectsDone?: number | null,
+/**
+ * Of how many.
+ */
+objectsTotal?: number | null,
+/**
+ * Bytes received so far.
+ */
+bytes?: number | null,
+/**
+ * Bytes received each second.
+ */
+bytesPerSecond?: number | null, };
+
+/**
+ * A question to a person.
+ */
+export type Question = {
+/**
+ * One or two words.
+ */
+header: string,
+/**
+ * The question.
+ */
+question: string,
+/**
+ * The answers to choose from.
+ */
+options: Array<QuestionOption>,
+/**
+ * More than one may be chosen.
+ */
+multiple: boolean,
+/**
+ * An answer in one's own words is welcome.
+ */
+custom: boolean, };
+
+/**
+ * An answer to choose.
+ */
+export type QuestionOption = {
+/**
+ * The answer.
+ */
+label: string,
+/**
+ * What it means.
+ */
+description: string, };
+
+/**
+ * Call `machine.register`: exchanges a registration key for the machine's own credentials.
+ */
+export type RegisterMachineArgs = {
+/**
+ * The key.
+ */
+registrationKey: string,
+/**
+ * A random secret that the process makes once: the same key with the same one again, before the machine
+ * has connected, gives the same credentials. Whoever may send a request twice brings one.
+ */
+nonce?: string | null,
+/**
+ * What the machine tells about itself.
+ */
+info: MachineInfo, };
+
+/**
+ * Call `worker.register`: adds a worker, or gives the one that the directory has.
+ */
+export type RegisterWorkerArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * A path below the machine's root, with `/` between its parts.
+ */
+directory: string,
+/**
+ * A name, if it should have another than the directory's.
+ */
+name?: string | null,
+/**
+ * How its chat sessions run. Of a worker that is there already, nothing changes.
+ */
+settings: WorkerSettings, };
+
+/**
+ * A registration key, shown this once.
+ */
+export type RegistrationKeyReply = {
+/**
+ * The machine it is for.
+ */
+machineId: MachineId,
+/**
+ * The key.
+ */
+registrationKey: string,
+/**
+ * Until when it can be used.
+ */
+expiresAt: Timestamp, };
+
+/**
+ * Call `machine.rename`.
+ */
+export type RenameMachineArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * Its new name.
+ */
+name: string, };
+
+/**
+ * Call `worker.chat.renameSession`.
+ */
+export type RenameSessionArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * Its new title.
+ */
+title: string, };
+
+/**
+ * Call `worker.rename`.
+ */
+export type RenameWorkerArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId,
+/**
+ * Its new name.
+ */
+name: string, };
+
+/**
+ * Call `machine.command.report`: how far a command is.
+ */
+export type ReportCommandArgs = {
+/**
+ * The command.
+ */
+commandId: CommandId,
+/**
+ * How far it is.
+ */
+progress: Progress,
+/**
+ * From one, grows with each report of the connection: one that comes late or again changes nothing.
+ */
+seq: number, };
+
+/**
+ * Call `worker.chat.reportSession`: the machine says how the process is.
+ */
+export type ReportSessionArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * `starting`, `ready`, `hibernated` or `failed`.
+ */
+state: ChatState,
+/**
+ * Why it failed, if it did.
+ */
+reason?: string | null,
+/**
+ * The driver's own name for the conversation, where it is known.
+ */
+agentSessionId?: string | null,
+/**
+ * From one, grows with each report of the connection: one that comes late or again changes nothing.
+ */
+seq: number, };
+
+/**
+ * Call `worker.report`: the machine says how the directory is.
+ */
+export type ReportWorkerArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId,
+/**
+ * `ready` or `unavailable`.
+ */
+state: WorkerState,
+/**
+ * Why it is unavailable, if it is.
+ */
+reason?: string | null,
+/**
+ * From one, grows with each report of the connection: one that comes late or again changes nothing.
+ */
+seq: number, };
+
+/**
+ * What git says of a repository.
+ */
+export type Repository = {
+/**
+ * Its directory.
+ */
+directory: string,
+/**
+ * The branch; none while a commit is checked out by itself.
+ */
+branch?: string | null,
+/**
+ * How many files are changed or not known to git; none if that could not be found out in time.
+ */
+changedFiles?: number | null, };
+
+/**
+ * Call `machine.command.request`.
+ */
+export type RequestCommandArgs = {
+/**
+ * The machine.
+ */
+machineId: MachineId,
+/**
+ * What to do.
+ */
+operation: Operation, };
+
+/**
+ * What the agent processes of a worker may write to.
+ */
+export type Sandbox = "off" | "workspace" | "unknown";
+
+/**
+ * Call `worker.chat.sendMessage`.
+ */
+export type SendMessageArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * The message, in Markdown.
+ */
+message: string, };
+
+/**
+ * Call `worker.chat.settleAsk`: the answer has reached the agent process, or nobody waits any more.
+ */
+export type SettleAskArgs = {
+/**
+ * The ask's turn.
+ */
+turnId: TurnId,
+/**
+ * The driver's own name for the ask.
+ */
+agentAskId: string, };
+
+/**
+ * Call `worker.chat.startSession`.
+ */
+export type StartSessionArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId,
+/**
+ * A title, if it should have one from the start.
+ */
+title?: string | null,
+/**
+ * The model, as `provider/model`.
+ */
+model?: string | null,
+/**
+ * opencode's agent.
+ */
+agent?: string | null,
+/**
+ * Whether it works in a git worktree of its own, so that it does not get in the way of others in the
+ * worker's directory.
+ */
+ownWorktree: boolean, };
+
+/**
+ * The chat session that was started.
+ */
+export type StartSessionReply = {
+/**
+ * Its id.
+ */
+chatSessionId: ChatSessionId, };
+
+/**
+ * A command as given to the machine that took it.
+ */
+export type TakenCommand = {
+/**
+ * The command.
+ */
+commandId: CommandId,
+/**
+ * Its state now.
+ */
+state: CommandState,
+/**
+ * How often it has been begun, this time included.
+ */
+attempt: number,
+/**
+ * It is only to be stopped, and what is left of earlier attempts to be removed.
+ */
+cancelRequested: boolean,
+/**
+ * What to do.
+ */
+operation: Operation, };
+
+/**
+ * A turn as given to the machine that took it.
+ */
+export type TakenTurn = {
+/**
+ * The turn.
+ */
+turnId: TurnId,
+/**
+ * Its state now.
+ */
+state: TurnState,
+/**
+ * What the person sent.
+ */
+message: string, };
+
+/**
+ * A moment: milliseconds since the Unix epoch, UTC.
+ */
+export type Timestamp = number;
+
+/**
+ * A call of a tool.
+ */
+export type ToolCall = {
+/**
+ * The tool: `bash`, `edit`, `read`, ...
+ */
+tool: string,
+/**
+ * Its state.
+ */
+state: ToolState,
+/**
+ * One line for a person.
+ */
+title?: string | null,
+/**
+ * The arguments as JSON text; cut beyond its limit.
+ */
+input: string,
+/**
+ * What the tool wrote so far. In a `replace` chunk, absent means: as it was.
+ */
+output?: string | null,
+/**
+ * Some of the input or output was left out because it was too long.
+ */
+truncated: boolean,
+/**
+ * Why it failed, if it did.
+ */
+error?: string | null,
+/**
+ * When the tool began.
+ */
+startedAt?: Timestamp | null,
+/**
+ * When the tool ended.
+ */
+endedAt?: Timestamp | null, };
+
+/**
+ * The state of a tool call.
+ */
+export type ToolState = "pending" | "running" | "completed" | "failed" | "unknown";
+
+/**
+ * Call `worker.chat.transcript`: a page of turns with their texts, latest last.
+ */
+export type TranscriptArgs = {
+/**
+ * The chat session.
+ */
+chatSessionId: ChatSessionId,
+/**
+ * Only turns before this place; the latest ones if absent.
+ */
+beforeOrdinal?: number | null,
+/**
+ * Only these turns; at most a page. Takes the place of `beforeOrdinal`.
+ */
+turnIds?: Array<TurnId> | null, };
+
+/**
+ * A page of turns.
+ */
+export type TranscriptPage = {
+/**
+ * By place.
+ */
+turns: Array<TurnRecord>,
+/**
+ * There are earlier ones.
+ */
+hasEarlier: boolean, };
+
+/**
+ * Names one turn.
+ */
+export type TurnArgs = {
+/**
+ * The turn.
+ */
+turnId: TurnId, };
+
+/**
+ * A turn: one person's message and all that answers it.
+ */
+export type TurnId = string;
+
+/**
+ * A turn with its texts.
+ */
+export type TurnRecord = {
+/**
+ * The turn.
+ */
+turn: TurnSummary,
+/**
+ * What the person sent.
+ */
+message: string,
+/**
+ * The complete answer, once the turn has ended.
+ */
+answer?: FullMessage | null, };
+
+/**
+ * The turn that a message began.
+ */
+export type TurnReply = {
+/**
+ * The turn.
+ */
+turn: TurnSummary, };
+
+/**
+ * One person's message and all that answers it.
+ */
+export type TurnState = "queued" | "delivered" | "streaming" | "completed" | "interrupted" | "failed" | "cancelled" | "unknown";
+
+/**
+ * A turn without its texts.
+ */
+export type TurnSummary = {
+/**
+ * Its id.
+ */
+id: TurnId,
+/**
+ * Its place in the chat session, from one, in the order of sending.
+ */
+ordinal: number,
+/**
+ * Its state.
+ */
+state: TurnState,
+/**
+ * Why it was interrupted or failed, if it was.
+ */
+reason?: string | null,
+/**
+ * A person asked to stop it and the machine has not ended it yet.
+ */
+cancelRequested: boolean,
+/**
+ * When it was sent.
+ */
+createdAt: Timestamp,
+/**
+ * When the machine took it.
+ */
+deliveredAt?: Timestamp | null,
+/**
+ * When it ended.
+ */
+endedAt?: Timestamp | null,
+/**
+ * The hash of the complete message's text, once there is one.
+ */
+hash?: string | null, };
+
+/**
+ * What a turn took.
+ */
+export type Usage = {
+/**
+ * Tokens the model read.
+ */
+inputTokens: number,
+/**
+ * Tokens the model wrote.
+ */
+outputTokens: number,
+/**
+ * The price in millionths of a US dollar.
+ */
+costMicroUsd: number, };
+
+/**
+ * Names one worker.
+ */
+export type WorkerArgs = {
+/**
+ * The worker.
+ */
+workerId: WorkerId, };
+
+/**
+ * A worker: one directory of one machine.
+ */
+export type WorkerId = string;
+
+/**
+ * How a worker's chat sessions run, unless one says otherwise.
+ */
+export type WorkerSettings = {
+/**
+ * The model, as `provider/model`; opencode's own choice if absent.
+ */
+model?: string | null,
+/**
+ * opencode's agent; its own choice if absent.
+ */
+agent?: string | null,
+/**
+ * What its agent processes may write to.
+ */
+sandbox: Sandbox, };
+
+/**
+ * A directory of a machine in which chat sessions run.
+ */
+export type WorkerState = "registered" | "ready" | "unavailable" | "removed" | "unknown";
+
+/**
+ * A worker as a person sees it.
+ */
+export type WorkerSummary = {
+/**
+ * Its id.
+ */
+id: WorkerId,
+/**
+ * Its machine.
+ */
+machineId: MachineId,
+/**
+ * Its name; the directory's last part if nobody gave one.
+ */
+name: string,
+/**
+ * Its directory below the machine's root; empty is the root itself.
+ */
+directory: string,
+/**
+ * Its state.
+ */
+state: WorkerState,
+/**
+ * Why it is unavailable, if it is.
+ */
+reason?: string | null,
+/**
+ * When it was added.
+ */
+createdAt: Timestamp,
+/**
+ * How many of its chat sessions are not closed.
+ */
+openChatCount: number,
+/**
+ * How its chat sessions run.
+ */
+settings: WorkerSettings, };
+
+/**
+ * A chat session's own git worktree.
+ */
+export type Worktree = {
+/**
+ * Its directory below the machine's root.
+ */
+directory: string,
+/**
+ * Its branch.
+ */
+branch: string,
+/**
+ * How it stands.
+ */
+state: WorktreeState,
+/**
+ * Why it was kept, if it was.
+ */
+reason?: string | null, };
+
+/**
+ * How a chat session's own git worktree stands.
+ */
+export type WorktreeState = "wanted" | "present" | "kept" | "removed" | "unknown";
+
+/**
+ * Call `worker.chat.writeMessage`: the complete answer, which ends the turn.
+ */
+export type WriteMessageArgs = {
+/**
+ * The turn.
+ */
+turnId: TurnId,
+/**
+ * `completed`, `interrupted`, `failed` or `cancelled`.
+ */
+outcome: TurnState,
+/**
+ * Why it was interrupted or failed, if it was.
+ */
+reason?: string | null,
+/**
+ * The answer, as far as there is one.
+ */
+answer: FullMessage, };
+
+/** Every function of the contract: who may call it, what it does, what it takes and gives. */
+export interface Functions {
+  /** All machines of the caller. */
+  "machine.list": { args: NoArgs; reply: MachineList };
+  /** One machine, its workers and its chat sessions. */
+  "machine.view": { args: MachineArgs; reply: MachineView };
+  /** Adds a machine and gives the key with which its process registers. */
+  "machine.create": { args: CreateMachineArgs; reply: RegistrationKeyReply };
+  /** Replaces the registration key of a machine that has not registered. */
+  "machine.reissueKey": { args: MachineArgs; reply: RegistrationKeyReply };
+  /** Gives a machine another name. */
+  "machine.rename": { args: RenameMachineArgs; reply: Done };
+  /** Voids a machine's credentials, cuts its connection, closes its chat sessions. */
+  "machine.revoke": { args: MachineArgs; reply: Done };
+  /** Exchanges a registration key for the machine's own credentials. */
+  "machine.register": { args: RegisterMachineArgs; reply: MachineCredentials };
+  /** Begins a connection that fences all earlier ones of the machine. */
+  "machine.connect": { args: ConnectArgs; reply: ConnectReply };
+  /** A sign of life. */
+  "machine.heartbeat": { args: HeartbeatArgs; reply: Done };
+  /** The machine says goodbye. */
+  "machine.disconnect": { args: DisconnectArgs; reply: Done };
+  /** All that the machine should know now. */
+  "machine.inbox": { args: NoArgs; reply: Inbox };
+  /** A directory as it was last listed. */
+  "machine.directory": { args: DirectoryArgs; reply: DirectoryView };
+  /** What was asked of a machine, latest first. */
+  "machine.activity": { args: ActivityArgs; reply: Activity };
+  /** Asks a machine to do something below its root; it waits while the machine is away. */
+  "machine.command.request": { args: RequestCommandArgs; reply: CommandView };
+  /** Stops a command: a waiting one at once, a running one as soon as the machine hears of it. */
+  "machine.command.cancel": { args: CommandArgs; reply: CommandView };
+  /** One command and its result. */
+  "machine.command.view": { args: CommandArgs; reply: CommandView };
+  /** The machine takes a command and learns what to do. */
+  "machine.command.take": { args: CommandArgs; reply: TakenCommand };
+  /** The machine says how far a command is. */
+  "machine.command.report": { args: ReportCommandArgs; reply: Done };
+  /** How a command ended. */
+  "machine.command.finish": { args: FinishCommandArgs; reply: Done };
+  /** Adds a worker for a directory, or gives the one it has. */
+  "worker.register": { args: RegisterWorkerArgs; reply: WorkerSummary };
+  /** Gives a worker another name. */
+  "worker.rename": { args: RenameWorkerArgs; reply: Done };
+  /** Sets how the chat sessions of a worker run that start from now on. */
+  "worker.configure": { args: ConfigureWorkerArgs; reply: WorkerSummary };
+  /** Removes a worker and closes its chat sessions; its directory stays. */
+  "worker.remove": { args: WorkerArgs; reply: Done };
+  /** The machine says how a worker's directory is. */
+  "worker.report": { args: ReportWorkerArgs; reply: Done };
+  /** Starts a chat session. */
+  "worker.chat.startSession": { args: StartSessionArgs; reply: StartSessionReply };
+  /** Gives a chat session another title. */
+  "worker.chat.renameSession": { args: RenameSessionArgs; reply: Done };
+  /** Ends a chat session and its process; the transcript stays. */
+  "worker.chat.endSession": { args: EndSessionArgs; reply: Done };
+  /** Sends a message; it queues while the chat session is busy or its machine away. */
+  "worker.chat.sendMessage": { args: SendMessageArgs; reply: TurnReply };
+  /** Stops a turn: a waiting one at once, a running one as soon as the machine hears of it. */
+  "worker.chat.cancelTurn": { args: TurnArgs; reply: TurnReply };
+  /** Asks the agent to go on after an interrupted turn. */
+  "worker.chat.continueTurn": { args: TurnArgs; reply: TurnReply };
+  /** Answers an ask, once. */
+  "worker.chat.answerAsk": { args: AnswerAskArgs; reply: Done };
+  /** A chat session, its latest turns without texts, and its asks. */
+  "worker.chat.view": { args: ChatArgs; reply: ChatView };
+  /** A page of turns with their texts. */
+  "worker.chat.transcript": { args: TranscriptArgs; reply: TranscriptPage };
+  /** The machine says how a chat session's process is. */
+  "worker.chat.reportSession": { args: ReportSessionArgs; reply: Done };
+  /** The machine takes the next turn and gets its text. */
+  "worker.chat.takeTurn": { args: TurnArgs; reply: TakenTurn };
+  /** The complete answer; ends the turn. */
+  "worker.chat.writeMessage": { args: WriteMessageArgs; reply: Done };
+  /** The agent process waits for a person. */
+  "worker.chat.openAsk": { args: OpenAskArgs; reply: OpenAskReply };
+  /** An ask's answer has arrived, or nobody waits for it any more. */
+  "worker.chat.settleAsk": { args: SettleAskArgs; reply: Done };
+}
+
+export const FUNCTIONS = {
+  "machine.list": { access: "person", kind: "query" },
+  "machine.view": { access: "person", kind: "query" },
+  "machine.create": { access: "person", kind: "mutation" },
+  "machine.reissueKey": { access: "person", kind: "mutation" },
+  "machine.rename": { access: "person", kind: "mutation" },
+  "machine.revoke": { access: "person", kind: "mutation" },
+  "machine.register": { access: "anyone", kind: "mutation" },
+  "machine.connect": { access: "anyone", kind: "mutation" },
+  "machine.heartbeat": { access: "machine", kind: "mutation" },
+  "machine.disconnect": { access: "machine", kind: "mutation" },
+  "machine.inbox": { access: "machine", kind: "query" },
+  "machine.directory": { access: "person", kind: "query" },
+  "machine.activity": { access: "person", kind: "query" },
+  "machine.command.request": { access: "person", kind: "mutation" },
+  "machine.command.cancel": { access: "person", kind: "mutation" },
+  "machine.command.view": { access: "person", kind: "query" },
+  "machine.command.take": { access: "machine", kind: "mutation" },
+  "machine.command.report": { access: "machine", kind: "mutation" },
+  "machine.command.finish": { access: "machine", kind: "mutation" },
+  "worker.register": { access: "person", kind: "mutation" },
+  "worker.rename": { access: "person", kind: "mutation" },
+  "worker.configure": { access: "person", kind: "mutation" },
+  "worker.remove": { access: "person", kind: "mutation" },
+  "worker.report": { access: "machine", kind: "mutation" },
+  "worker.chat.startSession": { access: "person", kind: "mutation" },
+  "worker.chat.renameSession": { access: "person", kind: "mutation" },
+  "worker.chat.endSession": { access: "person", kind: "mutation" },
+  "worker.chat.sendMessage": { access: "person", kind: "mutation" },
+  "worker.chat.cancelTurn": { access: "person", kind: "mutation" },
+  "worker.chat.continueTurn": { access: "person", kind: "mutation" },
+  "worker.chat.answerAsk": { access: "person", kind: "mutation" },
+  "worker.chat.view": { access: "person", kind: "query" },
+  "worker.chat.transcript": { access: "person", kind: "query" },
+  "worker.chat.reportSession": { access: "machine", kind: "mutation" },
+  "worker.chat.takeTurn": { access: "machine", kind: "mutation" },
+  "worker.chat.writeMessage": { access: "machine", kind: "mutation" },
+  "worker.chat.openAsk": { access: "machine", kind: "mutation" },
+  "worker.chat.settleAsk": { access: "machine", kind: "mutation" },
+} as const;
+
+export const WIRE_VERSION = 1;
+export const WIRE_VERSION_MIN = 1;
+
+export const LIMITS = {
+  nameMaxBytes: 64,
+  pathMaxBytes: 4096,
+  messageMaxBytes: 262144,
+  chunkBatchMaxBytes: 65536,
+  chunkDeltaMaxBytes: 16384,
+  spoolMaxBytes: 1048576,
+  toolTextMaxBytes: 32768,
+  fullMessageMaxBytes: 8388608,
+  callMaxBytes: 524288,
+  jsonMaxDepth: 64,
+  queueMaxTurns: 1000,
+  viewMaxTurns: 100,
+  transcriptPageTurns: 50,
+  transcriptPageBytes: 4194304,
+  listingPageEntries: 500,
+  machinesMax: 1000,
+  workersMax: 1000,
+  openChatsMax: 2000,
+  asksMax: 100,
+  askMaxBytes: 65536,
+  reasonMaxBytes: 2048,
+  openCommandsMax: 100,
+  commandAttemptsMax: 5,
+  runningCommandsMax: 8,
+  runningLongCommandsMax: 4,
+  commandMaxBytes: 393216,
+  urlMaxBytes: 2048,
+  inspectedMax: 50,
+  fileTextMaxBytes: 131072,
+  activityPageCommands: 50,
+  keptListingsMax: 500,
+  sseLineMaxBytes: 1048576,
+  registrationKeyLifeMs: 600000,
+  leaseMs: 45000,
+  heartbeatMs: 15000,
+  askLifeMs: 86400000,
+  idempotencyLifeMs: 86400000,
+  chunksKeptMs: 3600000,
+  deadlinesPerTick: 200,
+  hibernateAfterMs: 1800000,
+  readCommandLifeMs: 600000,
+  changeCommandLifeMs: 86400000,
+  resultKeptMs: 600000,
+  readActivityKeptMs: 604800000,
+  changeActivityKeptMs: 31536000000,
+  progressEveryMs: 200,
+  callTimeoutMs: 15000,
+  backoffFirstMs: 250,
+  backoffMaxMs: 15000,
+  ssePingMs: 15000,
+  sseDeadMs: 45000,
+} as const;

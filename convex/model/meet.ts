@@ -1,0 +1,33 @@
+/** A deadline has come. None is ever taken back, so whoever meets one looks at the row again. */
+
+import type { MutationCtx } from "../functions/_generated/server";
+import { askExpires } from "./asks";
+import { commandExpires, dropResult, forgetCommand } from "./commands";
+import type { Deadline } from "./deadlines";
+import { keyExpires } from "./machines";
+import { leaseEnds } from "./presence";
+import { forgetReply } from "./replies";
+import { dropChunks, viewerLeaves } from "./streams";
+
+export function meet(ctx: MutationCtx, deadline: Deadline): Promise<void> {
+  switch (deadline.kind) {
+    case "leaseEnds":
+      return leaseEnds(ctx, deadline.machine, deadline.at);
+    case "keyExpires":
+      return keyExpires(ctx, deadline.keyHash);
+    case "askExpires":
+      return askExpires(ctx, deadline.ask);
+    case "forgetReply":
+      return forgetReply(ctx, deadline.person, deadline.key);
+    case "dropChunks":
+      return dropChunks(ctx, deadline.turn);
+    case "commandExpires":
+      return commandExpires(ctx, deadline.command);
+    case "dropResult":
+      return dropResult(ctx, deadline.command);
+    case "forgetCommand":
+      return forgetCommand(ctx, deadline.command);
+    case "viewerLeaves":
+      return viewerLeaves(ctx, deadline.chat);
+  }
+}

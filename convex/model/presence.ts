@@ -1,0 +1,141 @@
+/**
+ * Whether a machine is there. What views show lies in `presence` and changes when the answer does; what each
+ * heartbeat writes lies in `leases`, which no view reads.
+ */
+
+import type { Doc } from "../functions/_generated/dataModel";
+import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
+import type { Machine } from "./access";
+import { arm } from "./deadlines";
+import { LIMITS, type DisconnectArgs, type Done, type HeartbeatArgs, type Presence } from "./gen/wire";
+
+type Link = Doc<"presence">["link"];
+
+export async function heartbeat(ctx: MutationCtx, machine: Machine, args: HeartbeatArgs): Promise<Done> {
+  const presence = await presenceRow(ctx, machine.id);
+  // One that the goodbye has overtaken is no sign of life.
+  if (presence?.link !== "Left") {
+    await setLink(ctx, machine.id, args.draining ? "Draining" : "Up");
+  }
+  return {};
+}
+
+export async function disconnect(ctx: MutationCtx, machine: Machine, _: DisconnectArgs): Promise<Done> {
+  await setLink(ctx, machine.id, "Left");
+  return {};
+}
+
+/** A new connection has begun. */
+export async function beginPresence(ctx: MutationCtx, machine: string, epoch: number): Promise<void> {
+  const now = Date.now();
+  const fresh = { machine, epoch, link: "Up", since: now } as const;
+  const presence = await presenceRow(ctx, machine);
+  if (presence === null) {
+    await ctx.db.insert("presence", fresh);
+  } else {
+    await ctx.db.replace(presence._id, fresh);
+  }
+  await renewLease(ctx, machine);
+}
+
+/** Records a sign of life, or its end. */
+export async function setLink(ctx: MutationCtx, machine: string, link: Link): Promise<void> {
+  const presence = await presenceRow(ctx, machine);
+  const lease = await leaseRow(ctx, machine);
+  if (presence === null || lease === null) {
+    return;
+  }
+  const now = Date.now();
+  if (link === "Up" || link === "Draining") {
+    await renewLease(ctx, machine);
+  } else if (link === "Left") {
+    await ctx.db.patch(lease._id, { seenAt: now });
+  }
+  // A goodbye that is said again is a later one.
+  if (presence.link !== link || link === "Left") {
+    await ctx.db.patch(presence._id, { link, since: link === "Lost" ? lease.seenAt : now });
+  }
+}
+
+/**
+ * Keeps the machine online for another while. There is one armed deadline a machine: it comes at `checkAt`, looks
+ * whether the lease was renewed meanwhile, and then arms itself anew.
+ */
+async function renewLease(ctx: MutationCtx, machine: string): Promise<void> {
+  const now = Date.now();
+  const lease = await leaseRow(ctx, machine);
+  const renewed = { machine, seenAt: now, leaseUntil: now + LIMITS.leaseMs };
+  if (lease !== null && lease.checkAt > now) {
+    await ctx.db.patch(lease._id, renewed);
+    return;
+  }
+  const checked = { ...renewed, checkAt: renewed.leaseUntil };
+  if (lease === null) {
+    await ctx.db.insert("leases", checked);
+  } else {
+    await ctx.db.patch(lease._id, checked);
+  }
+  await arm(ctx, checked.checkAt, { kind: "leaseEnds", machine, at: checked.checkAt });
+}
+
+/** A lease may have ended. */
+export async function leaseEnds(ctx: MutationCtx, machine: string, at: number): Promise<void> {
+  const presence = await presenceRow(ctx, machine);
+  const lease = await leaseRow(ctx, machine);
+  if (presence === null || lease?.checkAt !== at || (presence.link !== "Up" && presence.link !== "Draining")) {
+    return;
+  }
+  if (lease.leaseUntil > Date.now()) {
+    await ctx.db.patch(lease._id, { checkAt: lease.leaseUntil });
+    await arm(ctx, lease.leaseUntil, { kind: "leaseEnds", machine, at: lease.leaseUntil });
+  } else {
+    await setLink(ctx, machine, "Lost");
+  }
+}
+
+/** Whether the machine can be told something now. For mutations only: a query that read leases would never rest. */
+export async function isConnected(ctx: MutationCtx, machine: string): Promise<boolean> {
+  const presence = await presenceRow(ctx, machine);
+  const lease = await leaseRow(ctx, machine);
+  const isLinked = presence?.link === "Up" || presence?.link === "Draining";
+  return isLinked && lease !== null && lease.leaseUntil > Date.now();
+}
+
+export async function forgetPresence(ctx: MutationCtx, machine: string): Promise<void> {
+  for (const row of [await presenceRow(ctx, machine), await leaseRow(ctx, machine)]) {
+    if (row !== null) {
+      await ctx.db.delete(row._id);
+    }
+  }
+}
+
+/** What a person sees. A link that is lost or left began at the machine's last sign of life. */
+export async function presenceOf(ctx: QueryCtx, machine: Doc<"machines">): Promise<Presence> {
+  const presence = await presenceRow(ctx, machine.id);
+  if (machine.state === "revoked" || presence === null) {
+    return { state: "never" };
+  }
+  const { epoch, since } = presence;
+  switch (presence.link) {
+    case "Up":
+      return { state: "online", epoch, since };
+    case "Draining":
+      return { state: "draining", since };
+    case "Lost":
+      return { state: "unknown", since };
+    case "Left":
+      return { state: "offline", since };
+  }
+}
+
+const presenceRow = (ctx: QueryCtx, machine: string): Promise<Doc<"presence"> | null> =>
+  ctx.db
+    .query("presence")
+    .withIndex("by_machine", (q) => q.eq("machine", machine))
+    .unique();
+
+const leaseRow = (ctx: MutationCtx, machine: string): Promise<Doc<"leases"> | null> =>
+  ctx.db
+    .query("leases")
+    .withIndex("by_machine", (q) => q.eq("machine", machine))
+    .unique();
