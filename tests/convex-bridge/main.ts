@@ -22,6 +22,8 @@ const { values } = parseArgs({
   },
 });
 
+// Vite ends the process on its own terms; this program has its own.
+process.removeAllListeners("SIGTERM");
 const ended = new Promise<void>((resolve) => {
   process.once("SIGTERM", resolve);
   process.once("SIGINT", resolve);

@@ -14,7 +14,8 @@ export function isControl(request: IncomingMessage): boolean {
 export async function serveControl(request: IncomingMessage, response: ServerResponse, bridge: Bridge): Promise<void> {
   // Loopback only, and no page of a browser either.
   if (!/^(::ffff:)?127\.|^::1$/.test(request.socket.remoteAddress ?? "") || request.headers.origin !== undefined) {
-    return sendJson(response, 403, { error: "Control is for this machine only" });
+    sendJson(response, 403, { error: "Control is for this machine only" });
+    return;
   }
   try {
     const command = `${request.method} ${request.url?.slice(PREFIX.length)}`;

@@ -51,7 +51,7 @@ export class Engine {
       ...(this.schema === undefined ? {} : { schema: this.schema }),
       modules: functions.modules,
       transactionLimits: true,
-    } as Parameters<typeof convexTest>[0]) as unknown as TestConvex<Schema>;
+    } as Parameters<typeof convexTest>[0]);
     watchSyscalls();
     this.ts = this.nowTs();
   }
@@ -75,7 +75,7 @@ export class Engine {
   }
 
   async query(call: Call, cause: Cause): Promise<QueryResult> {
-    const key = JSON.stringify([call.path, call.args, call.identity?.tokenIdentifier ?? null]);
+    const key = JSON.stringify([call.path, call.args, call.identity]);
     const cached = this.cache.get(key);
     if (cached !== undefined) {
       if (!cached.observedTime || this.clock.now() - cached.atMs <= TIME_DEPENDENT_CACHE_MS) {
@@ -126,7 +126,7 @@ export class Engine {
       this.test.run(async (ctx) => {
         const found: Record<string, JSONValue> = {};
         for (const table of Object.keys(this.schema?.tables ?? {})) {
-          found[table] = (await ctx.db.query(table).collect()).map((doc) => convexToJson(doc));
+          found[table] = (await ctx.db.query(table).collect()).map((doc: Value) => convexToJson(doc));
         }
         const jobs = await ctx.db.system.query("_scheduled_functions").collect();
         found._scheduled_functions = jobs.map((doc) => convexToJson(doc as unknown as Value));
@@ -196,8 +196,8 @@ export class Engine {
     const before = await job.document();
     const pending = (before?.state as { kind?: string } | undefined)?.kind === "pending";
     if (job.id !== undefined && before !== null) {
-      execution.touch(job.id, JSON.stringify(convexToJson(before as Value)), async () =>
-        JSON.stringify(convexToJson((await job.document()) as Value)),
+      execution.touch(job.id, JSON.stringify(convexToJson(before)), async () =>
+        JSON.stringify(convexToJson(await job.document())),
       );
     }
     await execution.run(async () => {

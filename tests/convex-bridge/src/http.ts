@@ -49,8 +49,10 @@ async function route(request: IncomingMessage, response: ServerResponse, shared:
     // There is only the newest state here, so a query at an earlier timestamp sees it too.
     case "/api/query_at_ts":
       return call("query", await readBody(request), request, response, shared);
-    case "/api/query_ts":
-      return sendJson(response, 200, { ts: encodeTs(shared.engine.ts) });
+    case "/api/query_ts": {
+      sendJson(response, 200, { ts: encodeTs(shared.engine.ts) });
+      return;
+    }
     case "/api/mutation":
       return call("mutation", await readBody(request), request, response, shared);
     case "/api/action":

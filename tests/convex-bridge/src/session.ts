@@ -11,7 +11,6 @@ import {
   decodeTs,
   encodeTs,
   encodeVersion,
-  frames,
   type AddQuery,
   type ClientMessage,
   type Modification,
@@ -20,6 +19,7 @@ import {
 } from "./protocol.ts";
 import type { ReadSet, Write } from "./readset.ts";
 import type { Repeats } from "./repeats.ts";
+import { AuthFailure, Wire } from "./wire.ts";
 
 export type Shared = {
   engine: Engine;
@@ -31,9 +31,6 @@ export type Shared = {
   nowMs: () => number;
   log: (text: string) => void;
 };
-
-/** How long a connection may be silent before it gets a Ping; the Rust client gives up after 30 s. */
-const PING_AFTER_MS = 15_000;
 
 type Subscription = {
   path: string;
@@ -58,20 +55,16 @@ export class Session {
   private inbox: Promise<void> = Promise.resolve();
   private mutations: Promise<void> = Promise.resolve();
   private pending = 0;
-  private closed = false;
-  private readonly pinger: NodeJS.Timeout;
-  private readonly stopListening: () => void;
+  private readonly wire: Wire;
 
   constructor(
-    private readonly socket: WebSocket,
+    socket: WebSocket,
     private readonly shared: Shared,
-    private readonly knowsParts: boolean,
+    knowsParts: boolean,
   ) {
-    this.stopListening = shared.engine.onCommit((writes) => this.invalidate(writes));
-    this.pinger = setInterval(() => this.send({ type: "Ping" }), PING_AFTER_MS).unref();
+    const stopListening = shared.engine.onCommit((writes) => this.invalidate(writes));
+    this.wire = new Wire(socket, shared.counts, knowsParts, shared.log, stopListening);
     socket.on("message", (data: Buffer) => this.receive(data.toString("utf8")));
-    socket.on("close", () => this.end());
-    socket.on("error", () => this.end());
   }
 
   /** Whether nothing is under way for this client. */
@@ -86,32 +79,19 @@ export class Session {
 
   /** Comes back when the client has taken in all that was sent before; at once when it is gone. */
   flushed(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.closed) return resolve();
-      this.socket.once("pong", () => resolve());
-      this.socket.once("close", () => resolve());
-      this.socket.ping();
-    });
+    return this.wire.flushed();
   }
 
   /** Cuts the connection without a word. */
   cut(): void {
-    this.end();
-    this.socket.terminate();
-  }
-
-  private end(): void {
-    if (this.closed) return;
-    this.closed = true;
-    clearInterval(this.pinger);
-    this.stopListening();
+    this.wire.cut();
   }
 
   private receive(text: string): void {
     this.pending += 1;
     this.inbox = this.inbox
       .then(async () => {
-        if (this.closed) return;
+        if (this.wire.closed) return;
         const message = parse(text);
         this.shared.counts.message("received", message.type, text.length);
         await this.handle(message);
@@ -139,14 +119,22 @@ export class Session {
         }
         this.asked.querySet = message.newVersion;
         this.modifications.push(...message.modifications);
-        return this.wantUpdate();
+        {
+          this.wantUpdate();
+          return;
+        }
       case "Authenticate":
         if (message.baseVersion !== this.asked.identity) throw new Error("The identity's base version does not match");
         this.identity = await this.authenticate(message);
         this.asked.identity += 1;
-        return this.wantUpdate();
-      case "Mutation":
-        return this.queueMutation(message, this.user());
+        {
+          this.wantUpdate();
+          return;
+        }
+      case "Mutation": {
+        this.queueMutation(message, this.user());
+        return;
+      }
       case "Action":
         void this.runAction(message, this.user());
         return;
@@ -188,8 +176,11 @@ export class Session {
     identity: UserIdentity | null,
   ): Promise<void> {
     const { engine, faults, repeats } = this.shared;
-    if (this.closed) return;
-    if (faults.takeDrop("before", path)) return this.cut();
+    if (this.wire.closed) return;
+    if (faults.takeDrop("before", path)) {
+      this.cut();
+      return;
+    }
     const answer = await engine.exclusive(async () => {
       const given = repeats.find(this.sessionId, requestId) ?? (await engine.mutation({ path, args, identity }));
       if (given.ts !== undefined) repeats.remember(this.sessionId, requestId, { outcome: given.outcome, ts: given.ts });
@@ -250,20 +241,20 @@ export class Session {
 
   private wantUpdate(): void {
     this.updateWanted = true;
-    if (this.updating || this.closed) return;
+    if (this.updating || this.wire.closed) return;
     this.updating = true;
     void this.shared.engine
       .exclusive(() => this.update())
       .catch((error: unknown) => this.fail(error))
       .finally(() => {
         this.updating = false;
-        if (this.updateWanted && !this.closed) this.wantUpdate();
+        if (this.updateWanted && !this.wire.closed) this.wantUpdate();
       });
   }
 
   /** Brings the client to the newest timestamp, with what it asked for and what has changed. */
   private async update(): Promise<void> {
-    if (this.closed) return;
+    if (this.wire.closed) return;
     this.updateWanted = false;
     const user = this.user();
     const start = this.version;
@@ -309,39 +300,11 @@ export class Session {
   }
 
   private send(message: ServerMessage): void {
-    if (this.closed) return;
-    this.pinger.refresh();
-    for (const text of frames(message, this.knowsParts)) {
-      this.shared.counts.message("sent", message.type, text.length);
-      this.socket.send(text);
-    }
+    this.wire.send(message);
   }
 
-  /** Ends the connection as the backend does: with a word when it is the client's fault, else to be tried again. */
   private fail(error: unknown): void {
-    if (this.closed) return;
-    const text = error instanceof Error ? error.message : String(error);
-    this.shared.log(`sync: ${text}`);
-    if (error instanceof AuthFailure) {
-      const baseVersion = this.version.identity;
-      this.send({ type: "AuthError", error: text, baseVersion, authUpdateAttempted: error.updating });
-      this.socket.close();
-    } else if (error instanceof RequestError) {
-      this.send({ type: "FatalError", error: text });
-      this.socket.close();
-    } else {
-      this.socket.close(1011, "InternalServerError");
-    }
-    this.end();
-  }
-}
-
-class AuthFailure extends Error {
-  constructor(
-    message: string,
-    readonly updating: boolean,
-  ) {
-    super(message);
+    this.wire.fail(error, this.version.identity);
   }
 }
 

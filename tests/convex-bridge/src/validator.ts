@@ -93,7 +93,7 @@ function describe(validator: ValidatorJSON): string {
     case "union":
       return `v.union(${validator.value.map(describe).join(", ")})`;
     case "record":
-      return `v.record(${describe(validator.keys as ValidatorJSON)}, ${describe(validator.values.fieldType)})`;
+      return `v.record(${describe(validator.keys)}, ${describe(validator.values.fieldType)})`;
     case "object":
       return describeObject(validator.value);
     default:
@@ -116,5 +116,5 @@ function show(value: Value | undefined): string {
     const fields = Object.entries(value).map(([name, item]) => `${name}: ${show(item)}`);
     return `{${fields.join(", ")}}`;
   }
-  return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "undefined");
+  return typeof value === "bigint" || value === undefined ? String(value) : JSON.stringify(value);
 }
