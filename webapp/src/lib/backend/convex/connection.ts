@@ -4,7 +4,7 @@ import { Cell } from "../observable";
 import type { ClientEvents, ConvexClient, FetchToken, OpenClient } from "./client";
 import { refusalOf } from "./errors";
 import type { Envelope } from "./names";
-import { upgradeNeeded, type DeployedVersion } from "./version";
+import { deploymentIsOld, upgradeNeeded, type DeployedVersion } from "./version";
 
 /** How long a call waits for a connection, and then for its answer. */
 export const CALL_TIMEOUT_MS = 15_000;
@@ -14,6 +14,8 @@ const SUSPECT_AFTER_MS = 40_000;
 const FAILURES_TOLD = 2;
 /** How often a sign-in that the clock here calls expired is shown to the deployment, whose clock decides. */
 const EXPIRED_CHECK_MS = 60_000;
+/** How soon a deployment that could not tell its version is asked again. */
+const VERSION_RETRY_MS = 10_000;
 /** The longest that a browser's timer can be set for, about. */
 const TIMER_MAX_MS = 24 * 60 * 60_000;
 
@@ -67,6 +69,7 @@ export class ConvexConnection {
   #rebuilds = 0;
   #rebuildTimer: ReturnType<typeof setTimeout> | undefined;
   #expiryTimer: ReturnType<typeof setTimeout> | undefined;
+  #versionTimer: ReturnType<typeof setTimeout> | undefined;
   #lastMessageAt: number | null = null;
   /** Why page and deployment do not fit, by their versions. */
   #misfit: string | null = null;
@@ -78,17 +81,7 @@ export class ConvexConnection {
   constructor(url: string, openClient: OpenClient) {
     this.#url = url;
     this.#openClient = openClient;
-    this.follow(
-      "system:version",
-      {},
-      {
-        onValue: (version) => {
-          this.#misfit = upgradeNeeded(version as DeployedVersion);
-          this.#update();
-        },
-        onError: () => undefined,
-      },
-    );
+    this.#watchVersion();
     this.#stopListening = onWake(() => {
       if (this.#lastMessageAt !== null && Date.now() - this.#lastMessageAt > SUSPECT_AFTER_MS) this.#rebuild();
     });
@@ -114,6 +107,7 @@ export class ConvexConnection {
   /** Lets go of everything, without a word. */
   close(): void {
     this.#stopListening();
+    clearTimeout(this.#versionTimer);
     this.#signIn = null;
     this.#end(unreachable(), false);
   }
@@ -196,6 +190,26 @@ export class ConvexConnection {
       const stop = this.state.subscribe(look);
       this.#waiting.add(look);
     });
+  }
+
+  #watchVersion(): void {
+    let stop: () => void = () => undefined;
+    const onError = () => {
+      // In production Convex hides that a function is missing, but this one has no other reason to fail.
+      this.#setMisfit(deploymentIsOld("it does not tell which version of the protocol it speaks"));
+      // A refused query is not asked again by itself.
+      this.#versionTimer = setTimeout(() => {
+        stop();
+        this.#watchVersion();
+      }, VERSION_RETRY_MS);
+    };
+    const onValue = (version: unknown) => this.#setMisfit(upgradeNeeded(version as DeployedVersion));
+    stop = this.follow("system:version", {}, { onValue, onError });
+  }
+
+  #setMisfit(misfit: string | null): void {
+    this.#misfit = misfit;
+    this.#update();
   }
 
   #openNow(): void {

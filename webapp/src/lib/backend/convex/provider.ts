@@ -59,6 +59,8 @@ export function openProvider({ issuer, clientId, scope = DEFAULT_SCOPE }: Provid
     refresh: async ({ token, refreshToken }) => {
       if (refreshToken === undefined) return null;
       try {
+        // The library exports this class as a type only; it reads nothing but these fields.
+        // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment
         const state: RefreshState = {
           refresh_token: refreshToken,
           id_token: token,

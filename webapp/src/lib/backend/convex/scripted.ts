@@ -1,3 +1,8 @@
+import { ConvexError } from "convex/values";
+import { vi } from "vitest";
+
+import type { Backend } from "../backend";
+import { convexBackend } from ".";
 import type { ClientEvents, ConvexClient, FetchToken, OpenClient } from "./client";
 import type { Envelope } from "./names";
 
@@ -120,4 +125,76 @@ export function scriptedClients(): { open: OpenClient; clients: ScriptedClient[]
       return client;
     },
   };
+}
+
+export const CONFIG = { backend: "convex", url: "https://some-animal-1.convex.cloud" } as const;
+export const STORE_KEY = "orchestrator.sign-in";
+export const START = Date.parse("2026-11-24T12:00:00Z");
+
+/** A token that no key has signed: the page only reads it. */
+export function jwt(claims: object): string {
+  const part = (value: object) =>
+    btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value))))
+      .replaceAll("+", "-")
+      .replaceAll("/", "_")
+      .replaceAll("=", "");
+  return `${part({ alg: "ES256" })}.${part(claims)}.c2lnbmF0dXJl`;
+}
+
+/** For an hour from `START`. */
+export const ANN = jwt({
+  iss: "https://orchestrator.local/k1",
+  sub: "ann",
+  name: "Änn",
+  exp: START / 1_000 + 3_600,
+  iat: START / 1_000,
+});
+
+/** A refusal as our functions throw it. */
+export const refusal = (code: string, message = "No.") => ({ error: new ConvexError({ code, message }) });
+
+export const tick = () => vi.advanceTimersByTimeAsync(0);
+
+/** The adapter on scripted clients, for one test after the other. */
+export class Scripted {
+  clients: ReturnType<typeof scriptedClients> = scriptedClients();
+  #backend: Backend | null = null;
+
+  get backend(): Backend {
+    if (!this.#backend) throw new Error("not opened");
+    return this.#backend;
+  }
+
+  get client(): ScriptedClient {
+    return this.clients.last();
+  }
+
+  begin(): void {
+    vi.useFakeTimers({ now: START });
+    window.localStorage.clear();
+  }
+
+  end(): void {
+    this.#backend?.close?.();
+    this.#backend = null;
+    vi.useRealTimers();
+  }
+
+  open(): void {
+    this.clients = scriptedClients();
+    this.#backend = convexBackend(CONFIG, this.clients.open);
+  }
+
+  /** Opened by somebody who signed in earlier; not connected yet. */
+  openSignedIn(token = ANN): ScriptedClient {
+    window.localStorage.setItem(STORE_KEY, JSON.stringify({ url: CONFIG.url, token }));
+    this.open();
+    return this.client;
+  }
+
+  connected(token = ANN): ScriptedClient {
+    const client = this.openSignedIn(token);
+    client.accept();
+    return client;
+  }
 }
