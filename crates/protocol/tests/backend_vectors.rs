@@ -26,6 +26,10 @@ async fn the_core_is_held_to_the_scenarios_and_they_reach_all_of_it() {
     }
     println!("{} scenarios\n\n{coverage}", scenarios.len());
     assert!(failures.is_empty(), "\n{}\n", failures.join("\n\n"));
+    if std::env::var("VECTOR").is_err() {
+        let gaps = coverage.gaps();
+        assert!(gaps.is_empty(), "\n{}\n", gaps.join("\n"));
+    }
 }
 
 /// The core over rows in memory.

@@ -16,6 +16,9 @@ use crate::{Actor, Append, START_MS, Subject};
 /// The most of a value that a failure shows.
 const SHOWN_CHARS: usize = 4_000;
 
+/// In a longer repetition only the last one is looked at by the coverage, which reads all that is stored.
+const OBSERVED_TIMES: usize = 20;
+
 /// Where a scenario and its subject part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -58,7 +61,7 @@ pub async fn run(
     if let Some(coverage) = &mut run.coverage {
         coverage.begin(&scenario.name);
     }
-    for leaf in leaves(&scenario.steps, "") {
+    for leaf in leaves(&scenario.steps, "", true) {
         run.take(&leaf).await.map_err(|message| Failure {
             scenario: scenario.name.clone(),
             step: leaf.place.clone(),
@@ -76,7 +79,7 @@ struct Leaf {
     is_observed: bool,
 }
 
-fn leaves(steps: &[Step], prefix: &str) -> Vec<Leaf> {
+fn leaves(steps: &[Step], prefix: &str, is_observed: bool) -> Vec<Leaf> {
     let mut leaves_of = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let place = format!("{prefix}{}", index + 1);
@@ -91,12 +94,13 @@ fn leaves(steps: &[Step], prefix: &str) -> Vec<Leaf> {
                 None => step.act.clone(),
             };
             if let Act::Steps(inner) = act {
-                leaves_of.extend(leaves(&inner, &format!("{place}.")));
+                let is_observed = is_observed && (times <= OBSERVED_TIMES || time + 1 == times);
+                leaves_of.extend(leaves(&inner, &format!("{place}."), is_observed));
             } else {
                 leaves_of.push(Leaf {
                     place,
                     act,
-                    is_observed: time + 1 == times,
+                    is_observed: is_observed && time + 1 == times,
                 });
             }
         }
