@@ -1,8 +1,7 @@
-//! The backend as the commands see it: typed calls over the public HTTP API.
+//! The backend as the commands see it: typed calls, whichever kind of backend it is.
 
 mod live;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::functions::{Function, Kind};
@@ -12,12 +11,12 @@ use protocol::wire::MachineSummary;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use transport::{Call, Chunks, Transport, TransportError, Values, new_key};
-use transport_http::HttpTransport;
+use transport::{Call, Chunks, TransportError, Values, new_key};
 
 use crate::credentials;
 use crate::exit::{Exit, Failure};
-use crate::settings::{Key, Settings};
+use crate::settings::Settings;
+use crate::way::Way;
 
 pub(crate) use live::{Live, News};
 
@@ -29,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A backend and who talks to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
-    http: Arc<HttpTransport>,
+    way: Way,
     token: Option<Secret>,
     /// Where the token came from, for a person.
     token_source: Option<String>,
@@ -41,25 +40,32 @@ impl Api {
     /// # Errors
     /// When the address is none, or when no credential for it is found.
     pub(crate) fn of(settings: &Settings) -> Result<Self, Failure> {
-        let http = Arc::new(http(settings)?);
-        let found = credentials::find(settings, http.address())?;
-        let (token, source) = found.ok_or_else(|| {
-            let message = format!(
-                "You are not signed in to {}. Run `orchestrator login --backend {}`, or give a token by ORCHESTRATOR_TOKEN. On the hub's own computer, --data-dir finds the owner's token.",
-                http.address(),
-                http.address()
-            );
-            Failure::new(Exit::SignedOut, message)
-        })?;
-        Ok(Self {
-            http,
+        let way = Way::of(settings)?;
+        let found = credentials::find(settings, &way)?;
+        let (token, source) = found.ok_or_else(|| way.signed_out())?;
+        Ok(Self::new(way, token, source))
+    }
+
+    /// A backend, for whoever has this credential.
+    pub(crate) fn new(way: Way, token: Secret, token_source: String) -> Self {
+        Self {
+            way,
             token: Some(token),
-            token_source: Some(source),
-        })
+            token_source: Some(token_source),
+        }
     }
 
     pub(crate) fn address(&self) -> &str {
-        self.http.address()
+        self.way.address()
+    }
+
+    /// The person's credential.
+    pub(crate) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
+
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// Where the credential came from.
@@ -107,7 +113,7 @@ impl Api {
         };
         let mut tries = 1;
         let reply = loop {
-            match self.http.call(call.clone()).await {
+            match self.way.transport().call(call.clone()).await {
                 Ok(reply) => break reply,
                 Err(TransportError::Lost(_)) if tries < TRIES => {
                     tries += 1;
@@ -125,18 +131,20 @@ impl Api {
     /// Watches a query.
     pub(crate) fn watch<F: Function>(&self, args: &F::Args) -> Values {
         let args = serde_json::to_value(args).unwrap_or(Value::Null);
-        self.http.watch(F::NAME, args, self.token.clone())
+        self.way
+            .transport()
+            .watch(F::NAME, args, self.token.clone())
     }
 
     /// Reads a turn's chunks as they come.
     pub(crate) fn chunks(&self, turn: &TurnId) -> Chunks {
-        self.http.read(turn, self.token.clone(), true)
+        self.way.transport().read(turn, self.token.clone(), true)
     }
 
     /// What a person reads when a call failed.
     pub(crate) fn failure(&self, error: TransportError) -> Failure {
         match error {
-            TransportError::Lost(why) => unreachable(self.address(), &why),
+            TransportError::Lost(why) => self.way.unreachable(&why),
             TransportError::Refused(error) => {
                 let mut failure = Failure::from(error);
                 if failure.exit == Exit::SignedOut {
@@ -160,23 +168,6 @@ impl Api {
             (machine.id.as_str(), &machine.name)
         })
     }
-}
-
-/// The way to the backend that the settings name.
-pub(crate) fn http(settings: &Settings) -> Result<HttpTransport, Failure> {
-    let address = settings
-        .optional(Key::Backend)
-        .unwrap_or_else(|| settings.local_backend());
-    HttpTransport::new(&address).map_err(|error| Failure::new(Exit::Settings, error.to_string()))
-}
-
-pub(crate) fn unreachable(address: &str, why: &str) -> Failure {
-    Failure::new(
-        Exit::Unreachable,
-        format!(
-            "The backend {address} can't be reached: {why}. Is it running? Start it with `orchestrator up`, or name another one with --backend."
-        ),
-    )
 }
 
 /// The one thing that a person means by an id or a name.

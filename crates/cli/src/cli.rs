@@ -1,5 +1,6 @@
 //! The command line.
 
+mod convex;
 mod directory;
 mod lists;
 
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 use crate::exit::Failure;
 use crate::settings::{Flags, Key};
 
+pub(crate) use convex::{ConvexArgs, ConvexCommand};
 pub(crate) use directory::{
     ActivityArgs, CatArgs, CloneArgs, DirectoryCommand, LsArgs, MkdirArgs, MvArgs, RestoreArgs,
     RmArgs, WaitArgs,
@@ -72,11 +74,14 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Prints exactly one line on standard output: a link that signs you in, once. Everything else is talk on standard error. Ctrl-C lets running turns finish, a second Ctrl-C stops at once.
 
+With --convex there is no hub: the page is served here for a Convex deployment, this computer becomes one of its machines, and the link works for 30 days. `orchestrator convex --help` says how a deployment comes to know you; `./start --convex` does it all.
+
 Examples:
   orchestrator up
   orchestrator up --demo --open
   orchestrator up --listen 127.0.0.1:8080 --root ~/projects
-  orchestrator up --listen 0.0.0.0:7777 --public-url https://orchestrator.example.org")]
+  orchestrator up --listen 0.0.0.0:7777 --public-url https://orchestrator.example.org
+  orchestrator up --convex https://NAME.convex.cloud")]
     Up(UpArgs),
     /// Run only the hub: the backend and its page
     #[command(after_help = "\
@@ -92,6 +97,7 @@ The first time it registers: add the machine on the page, and paste the command 
 
 Examples:
   orchestrator machine --backend https://orchestrator.example.org --key ork_... --root ~/projects
+  orchestrator machine --backend convex+https://NAME.convex.cloud --key ork_... --root ~/projects
   orchestrator machine            the next times
   orchestrator machine forget     give up this computer's MACHINE_ID"
     )]
@@ -136,13 +142,20 @@ Examples:
     #[command(flatten)]
     Directory(DirectoryCommand),
     /// Print a new link that signs you in, once
-    Link(ClientArgs),
-    /// Sign in to a backend with the owner's password, for the other commands
     #[command(after_help = "\
-Asks for the password, or reads it from standard input when that is no terminal.
+For a Convex deployment the link is to the page on this computer, or to the one that --page names, and works for 30 days.
 
 Examples:
-  orchestrator login --backend https://orchestrator.example.org")]
+  orchestrator link
+  orchestrator link --page https://orchestrator.example.org")]
+    Link(LinkArgs),
+    /// Sign in to a backend with the owner's password, for the other commands
+    #[command(after_help = "\
+Asks for the password, or reads it from standard input when that is no terminal. For a Convex deployment it asks for a token instead: of `orchestrator convex token` on the owner's computer, or nothing at all for this computer's own key.
+
+Examples:
+  orchestrator login --backend https://orchestrator.example.org
+  orchestrator login --backend convex+https://NAME.convex.cloud")]
     Login(ClientArgs),
     /// Set the owner's password
     #[command(
@@ -151,6 +164,15 @@ Examples:
     Password(ClientArgs),
     /// Say what is wrong with this installation, and what to do
     Doctor(DoctorArgs),
+    /// Make the key with which you sign in to Convex deployments, and tokens of it
+    #[command(after_help = "\
+A Convex deployment takes the place of the hub where one computer is not enough. It takes whoever its variable ORCHESTRATOR_AUTH names: mint-key makes a key for you and prints the value to set there. For people of an identity provider, set the provider there instead (docs/convex.md).
+
+Examples:
+  orchestrator convex mint-key
+  orchestrator convex auth | npx convex env set ORCHESTRATOR_AUTH
+  orchestrator convex token --days 7")]
+    Convex(ConvexArgs),
     /// Show the settings that hold
     Config(ConfigArgs),
     /// Print a completion script for your shell
@@ -190,6 +212,9 @@ pub(crate) struct HubArgs {
 pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) hub: HubArgs,
+    /// Use this Convex deployment in place of a hub
+    #[arg(long, value_name = "URL")]
+    pub(crate) convex: Option<String>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     /// What this computer is called on the page, the first time
@@ -247,9 +272,18 @@ pub(crate) enum MachineCommand {
 /// Which backend.
 #[derive(Debug, Args)]
 pub(crate) struct ClientArgs {
-    /// The backend; by default the hub on this computer
+    /// The backend; by default the one that runs on this computer
     #[arg(long, value_name = "URL")]
     pub(crate) backend: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinkArgs {
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+    /// The page to link to, for a Convex deployment; by default the one that runs on this computer
+    #[arg(long, value_name = "URL")]
+    pub(crate) page: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -309,6 +343,9 @@ pub(crate) struct DoctorArgs {
     /// The address that `up` would listen on
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
+    /// The Convex deployment that `up` would use
+    #[arg(long, value_name = "URL")]
+    pub(crate) convex: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -342,6 +379,7 @@ impl Cli {
                 args.hub.set(&mut flags);
                 args.run.set(&mut flags)?;
                 flags.set(Key::Name, args.name.clone());
+                flags.set(Key::Convex, args.convex.clone());
             }
             Command::Hub(args) => args.set(&mut flags),
             Command::Machine(args) => {
@@ -357,7 +395,7 @@ impl Cli {
             | Command::Machines(MachinesArgs { client, .. })
             | Command::Workers(WorkersArgs { client, .. })
             | Command::Sessions(SessionsArgs { client, .. })
-            | Command::Link(client)
+            | Command::Link(LinkArgs { client, .. })
             | Command::Login(client)
             | Command::Password(client) => client.set(&mut flags),
             Command::Directory(command) => command.client().set(&mut flags),
@@ -365,6 +403,7 @@ impl Cli {
                 args.client.set(&mut flags);
                 args.run.set(&mut flags)?;
                 flags.set(Key::Listen, args.listen.clone());
+                flags.set(Key::Convex, args.convex.clone());
             }
             Command::Config(ConfigArgs {
                 command: ConfigCommand::Show { client, hub, run },
@@ -373,7 +412,10 @@ impl Cli {
                 hub.set(&mut flags);
                 run.set(&mut flags)?;
             }
-            Command::Completions { .. } | Command::Version | Command::Supervise { .. } => {}
+            Command::Convex(_)
+            | Command::Completions { .. }
+            | Command::Version
+            | Command::Supervise { .. } => {}
         }
         Ok(flags)
     }

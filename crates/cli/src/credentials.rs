@@ -1,18 +1,23 @@
-//! A person's credentials: of the environment, of a login, or of the hub on this computer.
+//! A person's credentials: of the environment, of a login, of the hub on this computer, or made with the owner's key.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use protocol::secret::Secret;
 use serde::{Deserialize, Serialize};
 
+use crate::convex::key::OwnerKey;
 use crate::exit::{Exit, Failure};
 use crate::places;
 use crate::running::Running;
 use crate::settings::{Key, Settings};
+use crate::way::Way;
 
 /// The hub writes its owner's token here, for programs of the same person on the same computer.
 const OWNER_TOKEN: &str = "owner-token";
+/// How long a token is good that a command makes for itself.
+const COMMAND_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The tokens of logins, by the backend's address.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -22,10 +27,8 @@ struct Logins {
 }
 
 /// The person's credential for a backend, and where it is from.
-pub(crate) fn find(
-    settings: &Settings,
-    address: &str,
-) -> Result<Option<(Secret, String)>, Failure> {
+pub(crate) fn find(settings: &Settings, way: &Way) -> Result<Option<(Secret, String)>, Failure> {
+    let address = way.address();
     if let Some(token) = settings.secret(Key::Token) {
         return Ok(Some((
             token,
@@ -34,6 +37,9 @@ pub(crate) fn find(
     }
     if let Some(token) = read_logins(settings)?.tokens.remove(address) {
         return Ok(Some((token, logins_path(settings)?.display().to_string())));
+    }
+    if way.is_convex() {
+        return of_key(settings, address);
     }
     for directory in settings.local_data_dirs() {
         // Only to the hub that wrote it: another backend must not learn it.
@@ -47,6 +53,17 @@ pub(crate) fn find(
         }
     }
     Ok(None)
+}
+
+/// A token of the owner's key, for a deployment that is to have it.
+fn of_key(settings: &Settings, address: &str) -> Result<Option<(Secret, String)>, Failure> {
+    match OwnerKey::read(settings)? {
+        Some(key) if key.is_for(address) => {
+            let source = OwnerKey::path(settings)?.display().to_string();
+            Ok(Some((key.token(COMMAND_LIFE)?, source)))
+        }
+        Some(_) | None => Ok(None),
+    }
 }
 
 /// Whether two addresses are of the same hub, where the first is one on this computer.

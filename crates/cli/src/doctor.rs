@@ -4,20 +4,25 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opencode_driver::{PINNED_VERSION, locate};
-use protocol::wire::{WIRE_VERSION, WIRE_VERSION_MIN};
+use protocol::functions::ListMachines;
+use protocol::wire::{NoArgs, WIRE_VERSION, WIRE_VERSION_MIN};
 use serde::Serialize;
 
+use crate::api::Api;
 use crate::exit::{Exit, Failure};
 use crate::machine::{open_root, store::Stored};
 use crate::out::{Look, Out};
 use crate::running::Running;
 use crate::settings::{Key, Settings};
-use crate::{api, credentials, health, opencode, up};
+use crate::way::Way;
+use crate::{credentials, health, opencode, up};
 
 /// How long the backend may take to say that it is there.
 const BACKEND_LIMIT: Duration = Duration::from_secs(5);
 /// Beyond this, times on the page are misleading and short-lived keys may look expired.
 const CLOCK_LIMIT_S: i64 = 30;
+
+const SIGN_IN: &str = "sign-in";
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -278,11 +283,14 @@ async fn port(settings: &Settings) -> Finding {
 
 async fn backend(settings: &Settings) -> Vec<Finding> {
     const CHECK: &str = "backend";
-    let http = match api::http(settings) {
-        Ok(http) => http,
+    let way = match Way::of(settings) {
+        Ok(way) => way,
         Err(failure) => return vec![Finding::bad(CHECK, failure.message)],
     };
-    let address = http.address();
+    if way.is_convex() {
+        return deployment(settings, way).await;
+    }
+    let address = way.address();
     let is_own = settings.given(Key::Backend).is_none();
     let health = match health::ask(address, BACKEND_LIMIT).await {
         Ok(health) => health,
@@ -292,7 +300,7 @@ async fn backend(settings: &Settings) -> Vec<Finding> {
                 "no hub runs on this computer; `orchestrator up` starts one",
             )];
         }
-        Err(why) => return vec![Finding::bad(CHECK, api::unreachable(address, &why).message)],
+        Err(why) => return vec![Finding::bad(CHECK, way.unreachable(&why).message)],
     };
     if health.wire_version_min > WIRE_VERSION || health.wire_version < WIRE_VERSION_MIN {
         let message = format!(
@@ -306,13 +314,13 @@ async fn backend(settings: &Settings) -> Vec<Finding> {
         CHECK,
         format!("{address} answers (version {})", health.version),
     )];
-    findings.push(match credentials::find(settings, address) {
-        Ok(Some((_, source))) => Finding::good("sign-in", format!("a token for it is in {source}")),
+    findings.push(match credentials::find(settings, &way) {
+        Ok(Some((_, source))) => Finding::good(SIGN_IN, format!("a token for it is in {source}")),
         Ok(None) => Finding::note(
-            "sign-in",
+            SIGN_IN,
             format!("no token for it; `orchestrator login --backend {address}` gets one"),
         ),
-        Err(failure) => Finding::bad("sign-in", failure.message),
+        Err(failure) => Finding::bad(SIGN_IN, failure.message),
     });
     findings.extend(health.clock_ahead_s.map(|ahead_s| {
         if ahead_s.abs() <= CLOCK_LIMIT_S {
@@ -323,6 +331,43 @@ async fn backend(settings: &Settings) -> Vec<Finding> {
         }
     }));
     findings
+}
+
+/// A Convex deployment: there at all, with functions that fit, and a person it takes.
+async fn deployment(settings: &Settings, way: Way) -> Vec<Finding> {
+    const CHECK: &str = "backend";
+    let address = way.address().to_owned();
+    let versions = match health::of_deployment(&way).await {
+        Ok(versions) => versions,
+        Err(failure) => return vec![Finding::bad(CHECK, failure.message)],
+    };
+    if let Err(failure) = versions.check(&address) {
+        return vec![Finding::bad(CHECK, failure.message)];
+    }
+    let version = versions.wire_version;
+    let there = Finding::good(
+        CHECK,
+        format!("{address} answers, its functions speak version {version} of the protocol"),
+    );
+    let signed_in = match credentials::find(settings, &way) {
+        Err(failure) => Finding::bad(SIGN_IN, failure.message),
+        Ok(None) => Finding::note(SIGN_IN, way.signed_out().message),
+        Ok(Some((token, source))) => {
+            let until = transport_convex::expires_at(&token);
+            let until = until.map_or_else(String::new, |until| {
+                format!(", until {}", crate::lists::time(until))
+            });
+            let good = format!("the deployment takes a token of {source}{until}");
+            match Api::new(way, token, source)
+                .call::<ListMachines>(&NoArgs {})
+                .await
+            {
+                Ok(_) => Finding::good(SIGN_IN, good),
+                Err(failure) => Finding::bad(SIGN_IN, failure.message),
+            }
+        }
+    };
+    vec![there, signed_in]
 }
 
 fn page() -> Finding {

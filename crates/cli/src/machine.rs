@@ -13,13 +13,13 @@ use opencode_driver::{Driver, Opencode};
 use protocol::agent::ExitReason;
 use protocol::wire::{MachineCredentials, MachineInfo};
 use serde::{Deserialize, Serialize};
-use transport_http::HttpTransport;
 
 use crate::cli::{MachineArgs, MachineCommand};
 use crate::exit::{Exit, Failure};
 use crate::out::{Look, Out};
 use crate::settings::{Key, Settings};
 use crate::signals::Signals;
+use crate::way::Way;
 use crate::{opencode, places};
 use control::Control;
 use store::Stored;
@@ -86,10 +86,7 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
     };
 
     open_root(&known.root)?;
-    let transport = Arc::new(
-        HttpTransport::new(&known.backend)
-            .map_err(|error| Failure::new(Exit::Settings, error.to_string()))?,
-    );
+    let transport = Way::to(&known.backend)?.shared();
     let config = opencode::config(settings)?;
     let mut directories = DirectorySettings::new(config.supervisor.clone());
     directories.protocols = settings.git_protocols()?;

@@ -4,6 +4,7 @@ mod api;
 mod chat;
 mod cli;
 mod config;
+mod convex;
 mod credentials;
 mod directory;
 mod doctor;
@@ -19,6 +20,7 @@ mod settings;
 mod sign_in;
 mod signals;
 mod up;
+mod way;
 
 use std::process::ExitCode;
 
@@ -72,6 +74,7 @@ fn run(cli: Cli, out: Out) -> Result<Exit, Failure> {
         | Command::Login(_)
         | Command::Password(_)
         | Command::Doctor(_)
+        | Command::Convex(_)
         | Command::Config(_)
         | Command::Supervise { .. } => {}
     }
@@ -102,10 +105,11 @@ async fn dispatch(command: Command, settings: &Settings, out: Out) -> Result<Exi
         Command::Workers(args) => lists::workers(settings, args, out).await,
         Command::Sessions(args) => lists::sessions(settings, args, out).await,
         Command::Directory(command) => directory::run(settings, command, out).await,
-        Command::Link(_) => sign_in::link(settings, out).await,
+        Command::Link(args) => sign_in::link(settings, args.page.as_deref(), out).await,
         Command::Login(_) => sign_in::login(settings, out).await,
         Command::Password(_) => sign_in::password(settings, out).await,
         Command::Doctor(_) => doctor::run(settings, out).await,
+        Command::Convex(args) => convex::run(settings, &args, out),
         Command::Config(_) => config::show(settings, out),
         // Done before the settings are read.
         Command::Version | Command::Completions { .. } | Command::Supervise { .. } => {
@@ -115,21 +119,72 @@ async fn dispatch(command: Command, settings: &Settings, out: Out) -> Result<Exi
 }
 
 fn log(settings: &Settings, verbose: u8) -> Result<(), Failure> {
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
+    use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
     let wanted = match verbose {
         0 => settings.log(),
         1 => "info",
         _ => "debug,hyper=info,h2=info,rustls=info",
     };
-    let filter = tracing_subscriber::EnvFilter::try_new(wanted).map_err(|error| {
+    let filter = EnvFilter::try_new(wanted).map_err(|error| {
         settings.wrong(
             settings::Key::Log,
             &format!("it can't be understood ({error})"),
         )
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
+    // What they call an error passes by itself; it is for those who want to know more than errors.
+    let tells_more = filter
+        .max_level_hint()
+        .is_none_or(|most| most > LevelFilter::ERROR);
+    let shows = filter_fn(move |event| {
+        !keeps_secrets_badly(event.target())
+            || (tells_more && *event.level() <= tracing::Level::WARN)
+    });
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .with_filter(shows),
+        )
         .init();
     Ok(())
+}
+
+/// Whether a library writes arguments, results or tokens into its log, whatever level was asked of it.
+fn keeps_secrets_badly(target: &str) -> bool {
+    const CRATES: &[&str] = &[
+        "convex",
+        "convex_logs",
+        "convex_sync_types",
+        "tokio_tungstenite",
+        "tungstenite",
+    ];
+    CRATES.contains(&target.split("::").next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_log_tokens_are_known() {
+        for bad in [
+            "convex",
+            "convex::base_client",
+            "convex_logs",
+            "tungstenite::protocol::frame",
+        ] {
+            assert!(keeps_secrets_badly(bad), "{bad}");
+        }
+        for good in [
+            "transport_convex::client",
+            "orchestrator::convex",
+            "agent::run",
+            "hub",
+        ] {
+            assert!(!keeps_secrets_badly(good), "{good}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! The note that a running hub leaves in its data directory, so that commands on the same computer find it.
+//! The note that a running hub, or page for a deployment, leaves in its directory, so that commands on the same
+//! computer find it.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,9 @@ pub(crate) struct Running {
     pub(crate) pid: u32,
     /// Its version.
     pub(crate) version: String,
+    /// Where people on this computer reach its page, where that is not the backend itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) page: Option<String>,
 }
 
 impl Running {
@@ -25,15 +29,28 @@ impl Running {
         is_alive(running.pid).then_some(running)
     }
 
-    /// Leaves the note. Takes it away again when it is dropped.
-    pub(crate) fn announce(data_dir: &Path, url: String) -> std::io::Result<Announced> {
-        let running = Self {
+    /// The hub in this process.
+    pub(crate) fn hub(url: String) -> Self {
+        Self {
             url,
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+            page: None,
+        }
+    }
+
+    /// The page in this process, for a deployment.
+    pub(crate) fn of_deployment(address: &str, page: String) -> Self {
+        Self {
+            page: Some(page),
+            ..Self::hub(address.to_owned())
+        }
+    }
+
+    /// Leaves the note. Takes it away again when it is dropped.
+    pub(crate) fn announce(&self, data_dir: &Path) -> std::io::Result<Announced> {
         let path = path(data_dir);
-        places::write_private(&path, &serde_json::to_string(&running)?)?;
+        places::write_private(&path, &serde_json::to_string(self)?)?;
         Ok(Announced(path))
     }
 }

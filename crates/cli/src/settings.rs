@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::git_url::GitProtocol;
 use protocol::secret::Secret;
+use transport_convex::Deployment;
 
 use crate::exit::{Exit, Failure};
 use crate::places;
@@ -98,6 +99,7 @@ impl Settings {
         }
         let settings = Self { values, file, home };
         settings.check()?;
+        settings.convex()?;
         Ok(settings)
     }
 
@@ -130,7 +132,7 @@ impl Settings {
             Key::Root | Key::Opencode | Key::OpencodeDir => {
                 self.place(key).ok().flatten().map(place)
             }
-            Key::PublicUrl | Key::AllowHosts | Key::Name | Key::MachineId => {
+            Key::PublicUrl | Key::AllowHosts | Key::Convex | Key::Name | Key::MachineId => {
                 self.text(key).map(str::to_owned)
             }
             Key::MachineSecret | Key::RegistrationKey | Key::Token | Key::OpencodeConfig => {
@@ -213,7 +215,44 @@ impl Settings {
     pub(crate) fn machine_dir(&self) -> Result<PathBuf, Failure> {
         match self.place(Key::MachineDir)? {
             Some(path) => Ok(path),
-            None => Ok(self.data_dir()?.join("machine")),
+            None => match self.convex()? {
+                Some(deployment) => Ok(self.convex_dir(&deployment)?.join(MACHINE)),
+                None => Ok(self.data_dir()?.join(MACHINE)),
+            },
+        }
+    }
+
+    /// The deployment that takes the hub's place, if one does.
+    pub(crate) fn convex(&self) -> Result<Option<Deployment>, Failure> {
+        let Some(address) = self.text(Key::Convex) else {
+            return Ok(None);
+        };
+        Deployment::parse(address)
+            .map(Some)
+            .map_err(|error| self.wrong(Key::Convex, error.to_string().trim_end_matches('.')))
+    }
+
+    /// Where this computer's files for a deployment are: apart from the hub's and from those for other deployments.
+    pub(crate) fn convex_dir(&self, deployment: &Deployment) -> Result<PathBuf, Failure> {
+        let host = deployment
+            .url()
+            .trim_start_matches("https://")
+            .replace("http://", "");
+        let name: String = host
+            .chars()
+            .map(|character| match character {
+                'a'..='z' | '0'..='9' | '.' | '-' => character,
+                _ => '_',
+            })
+            .collect();
+        Ok(self.data_dir()?.join(CONVEX).join(name))
+    }
+
+    /// Where the owner's key is: the demo has the same one, since a deployment knows one.
+    pub(crate) fn owner_dir(&self) -> Result<PathBuf, Failure> {
+        match self.place(Key::DataDir)? {
+            Some(path) => Ok(path),
+            None => self.home.data_dir(false),
         }
     }
 
@@ -265,6 +304,9 @@ impl Settings {
     /// The backend that commands talk to when nothing else is said: the hub that runs on this computer, or
     /// else the usual address.
     pub(crate) fn local_backend(&self) -> String {
+        if let Ok(Some(deployment)) = self.convex() {
+            return deployment.address();
+        }
         self.running_hub()
             .map_or_else(|| format!("http://{DEFAULT_LISTEN}"), |running| running.url)
     }
@@ -276,12 +318,20 @@ impl Settings {
             .find_map(|directory| Running::read(directory))
     }
 
-    /// The data directories that a hub of this person's on this computer may have.
+    /// The directories that a hub of this person's on this computer may have, then those of deployments.
     pub(crate) fn local_data_dirs(&self) -> Vec<PathBuf> {
-        [self.data_dir().ok(), self.demo_data_dir()]
-            .into_iter()
-            .flatten()
-            .collect()
+        let data_dirs = [self.data_dir().ok(), self.demo_data_dir()];
+        let mut all: Vec<PathBuf> = data_dirs.into_iter().flatten().collect();
+        for data_dir in all.clone() {
+            let Ok(entries) = std::fs::read_dir(data_dir.join(CONVEX)) else {
+                continue;
+            };
+            let mut deployments: Vec<PathBuf> =
+                entries.flatten().map(|entry| entry.path()).collect();
+            deployments.sort();
+            all.extend(deployments);
+        }
+        all
     }
 
     /// How long running turns may go on, in milliseconds.
@@ -380,6 +430,10 @@ impl Settings {
     }
 }
 
+/// Below the data directory, or below a deployment's: what this computer keeps as a machine.
+const MACHINE: &str = "machine";
+/// Below the data directory: a directory for each Convex deployment.
+const CONVEX: &str = "convex";
 const DEFAULT_LISTEN: &str = "127.0.0.1:7777";
 const DEFAULT_LOG: &str = "error";
 const DEFAULT_DRAIN_SECONDS: u64 = 60;

@@ -9,16 +9,21 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::api::{self, Api};
+use crate::api::Api;
+use crate::convex::key::OwnerKey;
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
-use crate::settings::Settings;
-use crate::{credentials, lists, places};
+use crate::running::Running;
+use crate::settings::{Key, Settings};
+use crate::way::Way;
+use crate::{credentials, lists, places, up};
 
 /// How long the backend may take for a password: its hash is slow on purpose.
 const LIMIT: Duration = Duration::from_secs(30);
-/// More than any password that the backend takes.
-const PASSWORD_MAX_BYTES: u64 = 4 * 1024;
+/// More than any password or token that a backend takes.
+const SECRET_MAX_BYTES: u64 = 16 * 1024;
+/// How long a token is good that only tries whether a deployment takes it.
+const TRIAL_LIFE: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,8 +33,15 @@ struct LinkReply {
 }
 
 /// Prints a new link.
-pub(crate) async fn link(settings: &Settings, out: Out) -> Result<Exit, Failure> {
+pub(crate) async fn link(
+    settings: &Settings,
+    page: Option<&str>,
+    out: Out,
+) -> Result<Exit, Failure> {
     let api = Api::of(settings)?;
+    if api.way().is_convex() {
+        return convex_link(settings, &api, page, out);
+    }
     let link: LinkReply = api.post("auth/link", &json!({})).await?;
     if out.is_json() {
         out.value(&json!({ "link": link.url, "expiresAt": link.expires_at }))?;
@@ -43,9 +55,58 @@ pub(crate) async fn link(settings: &Settings, out: Out) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
+fn convex_link(
+    settings: &Settings,
+    api: &Api,
+    page: Option<&str>,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let page = page
+        .map(str::to_owned)
+        .or_else(|| settings.optional(Key::PublicUrl))
+        .or_else(|| running_page(settings, api.address()))
+        .ok_or_else(|| {
+            let message = format!(
+                "No page for {} runs on this computer, so there is nothing to link to. Start one with `orchestrator up --convex {}`, or name one with --page.",
+                api.address(),
+                api.address()
+            );
+            Failure::new(Exit::Settings, message)
+        })?;
+    let (link, note) = up::convex_link(settings, api, &page)?;
+    if out.is_json() {
+        let expires_at = link
+            .expose()
+            .split_once("#token=")
+            .and_then(|(_, token)| transport_convex::expires_at(&Secret::new(token)));
+        out.value(&json!({ "link": link.expose(), "expiresAt": expires_at }))?;
+    } else {
+        out.say(&format!("This link signs you in. {note}"));
+        out.line(link.expose())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The page for a deployment that runs on this computer.
+fn running_page(settings: &Settings, address: &str) -> Option<String> {
+    settings
+        .local_data_dirs()
+        .iter()
+        .filter_map(|directory| Running::read(directory))
+        .find(|running| running.url == address)?
+        .page
+}
+
 /// Sets the owner's password.
 pub(crate) async fn password(settings: &Settings, out: Out) -> Result<Exit, Failure> {
     let api = Api::of(settings)?;
+    if api.way().is_convex() {
+        let message = format!(
+            "{} has no password: people sign in with tokens there, of `orchestrator convex token` or of an identity provider.",
+            api.address()
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let password = read_password(out, "The new password").await?;
     let _: Value = api
         .post("auth/password", &json!({ "password": password }))
@@ -56,8 +117,11 @@ pub(crate) async fn password(settings: &Settings, out: Out) -> Result<Exit, Fail
 
 /// Exchanges the password for a token, and keeps it.
 pub(crate) async fn login(settings: &Settings, out: Out) -> Result<Exit, Failure> {
-    let http = api::http(settings)?;
-    let address = http.address().to_owned();
+    let way = Way::of(settings)?;
+    if way.is_convex() {
+        return convex_login(settings, way, out).await;
+    }
+    let address = way.address().to_owned();
     let password = read_password(out, &format!("The owner's password for {address}")).await?;
     let client = reqwest::Client::builder()
         .timeout(LIMIT)
@@ -66,7 +130,7 @@ pub(crate) async fn login(settings: &Settings, out: Out) -> Result<Exit, Failure
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let signed_in = send(
         client.post(format!("{address}/v1/auth/sign-in")),
-        &address,
+        &way,
         &json!({ "password": password }),
     )
     .await?;
@@ -97,18 +161,13 @@ pub(crate) async fn login(settings: &Settings, out: Out) -> Result<Exit, Failure
     let name = format!("orchestrator on {}", places::hostname());
     let name: String = name.chars().take(40).collect();
     let reply: TokenReply = read(
-        send(
-            request("/v1/auth/token"),
-            &address,
-            &json!({ "name": name }),
-        )
-        .await?,
+        send(request("/v1/auth/token"), &way, &json!({ "name": name })).await?,
         &address,
     )
     .await?;
     let path = credentials::keep(settings, &address, reply.token)?;
     // The browser sign-in has done its work. If it stays, it ends by itself when it is not used.
-    let _ = send(request("/v1/auth/sign-out"), &address, &json!({})).await;
+    let _ = send(request("/v1/auth/sign-out"), &way, &json!({})).await;
     if out.is_json() {
         out.value(&json!({ "backend": address, "file": path }))?;
     } else {
@@ -120,16 +179,55 @@ pub(crate) async fn login(settings: &Settings, out: Out) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
+/// Keeps a token for a deployment, or lets it have tokens of this computer's key.
+async fn convex_login(settings: &Settings, way: Way, out: Out) -> Result<Exit, Failure> {
+    let address = way.address().to_owned();
+    let key = OwnerKey::read(settings)?;
+    let hint = if key.is_some() {
+        ", or nothing for this computer's own key"
+    } else {
+        ""
+    };
+    let given = read_secret(out, &format!("A token for {address}{hint}")).await?;
+    let (token, key) = match (given.is_empty(), key) {
+        (false, _) => (Secret::new(given), None),
+        (true, Some(key)) => (key.token(TRIAL_LIFE)?, Some(key)),
+        (true, None) => {
+            let message = format!(
+                "There is no token, and this computer has no key. The owner of {address} gets you one with `orchestrator convex token`; for a deployment of your own, `orchestrator convex mint-key` makes a key."
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    };
+    // What the deployment does not take is not kept.
+    let api = Api::new(way, token.clone(), "what was given".to_owned());
+    api.call::<protocol::functions::ListMachines>(&protocol::wire::NoArgs {})
+        .await?;
+    let path = match key {
+        Some(mut key) => {
+            key.allow(&address, settings)?;
+            OwnerKey::path(settings)?
+        }
+        None => credentials::keep(settings, &address, token)?,
+    };
+    if out.is_json() {
+        out.value(&json!({ "backend": address, "file": path }))?;
+    } else {
+        out.say(&format!("Signed in to {address}, by {}.", path.display()));
+    }
+    Ok(Exit::Done)
+}
+
 async fn send(
     request: reqwest::RequestBuilder,
-    address: &str,
+    way: &Way,
     body: &impl Serialize,
 ) -> Result<reqwest::Response, Failure> {
     let response = request
         .json(body)
         .send()
         .await
-        .map_err(|error| api::unreachable(address, &crate::health::innermost(error)))?;
+        .map_err(|error| way.unreachable(&crate::health::innermost(error)))?;
     if response.status().is_success() {
         return Ok(response);
     }
@@ -138,7 +236,10 @@ async fn send(
         Ok(error) => Err(error.into()),
         Err(_) => Err(Failure::new(
             Exit::Refused,
-            format!("{address} answered with HTTP status {status}. Is this the address of a hub?"),
+            format!(
+                "{} answered with HTTP status {status}. Is this the address of a hub?",
+                way.address()
+            ),
         )),
     }
 }
@@ -155,8 +256,18 @@ async fn read<T: DeserializeOwned>(
     })
 }
 
-/// Asks on the terminal without showing what is typed, or takes standard input.
+/// A password, asked for or of standard input.
 async fn read_password(out: Out, what: &str) -> Result<String, Failure> {
+    let password = read_secret(out, what).await?;
+    if password.is_empty() {
+        Err(Failure::new(Exit::Usage, "The password is empty."))
+    } else {
+        Ok(password)
+    }
+}
+
+/// Asks on the terminal without showing what is typed, or takes standard input.
+async fn read_secret(out: Out, what: &str) -> Result<String, Failure> {
     let what = what.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let mut text = String::new();
@@ -168,23 +279,21 @@ async fn read_password(out: Out, what: &str) -> Result<String, Failure> {
         } else {
             std::io::stdin()
                 .lock()
-                .take(PASSWORD_MAX_BYTES)
+                .take(SECRET_MAX_BYTES)
                 .read_to_string(&mut text)?;
         }
         Ok::<_, std::io::Error>(text)
     });
     let text = match read.await {
         Ok(text) => text.map_err(|error| {
-            Failure::new(Exit::Usage, format!("The password can't be read: {error}."))
+            Failure::new(
+                Exit::Usage,
+                format!("What was given can't be read: {error}."),
+            )
         })?,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     };
-    let password = text.trim_end_matches(['\r', '\n']).to_owned();
-    if password.is_empty() {
-        Err(Failure::new(Exit::Usage, "The password is empty."))
-    } else {
-        Ok(password)
-    }
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// For as long as it lives, the terminal does not show what is typed.

@@ -1,7 +1,9 @@
-//! `orchestrator up`: the hub in this process, this computer's machine in a child process, one link.
+//! `orchestrator up`: the hub in this process, or the page for a Convex deployment; this computer's machine in a child
+//! process; one link.
 
 mod browser;
 mod child;
+mod convex;
 mod own_machine;
 mod port;
 
@@ -21,6 +23,8 @@ use crate::running::{Announced, Running};
 use crate::settings::{Key, Settings};
 use crate::signals::Signals;
 use child::{Child, Told};
+pub(crate) use convex::link as convex_link;
+use own_machine::Owner;
 pub(crate) use port::explain as explain_port;
 
 /// How long the link waits for this computer to be online; it is printed in any case.
@@ -32,12 +36,17 @@ pub(crate) async fn run(settings: &Settings, args: &UpArgs, out: Out) -> Result<
     let data_dir = settings.data_dir()?;
     places::create_private_dir(&data_dir).map_err(|error| unusable(&data_dir, &error))?;
     let root = own_machine::root(settings)?;
-    let served = Served::start(settings, out).await?;
+    let served = match settings.convex()? {
+        None => Served::Hub(ServedHub::start(settings, out).await?),
+        Some(deployment) => {
+            Served::Convex(convex::Served::start(settings, &deployment, out).await?)
+        }
+    };
     let model = match settings.is_demo() {
         true => Some(start_model().await?),
         false => None,
     };
-    let own = own_machine::ensure(settings, &served.hub, root, out).await;
+    let own = own_machine::ensure(settings, served.owner(), root, out).await;
     let (own, mut child) = match own {
         Ok(own) => {
             let child = Child::start(child::command(settings, &own, model.as_ref())?);
@@ -60,13 +69,13 @@ pub(crate) async fn run(settings: &Settings, args: &UpArgs, out: Out) -> Result<
                 Some(told) => {
                     report(&told, &own, out);
                     if link.is_none() && matches!(told, Told::Online | Told::Over { .. }) {
-                        link = Some(served.link(args.open, out).await?);
+                        link = Some(served.link(settings, args.open, out).await?);
                     }
                 }
                 // The hub goes on: other machines may be using it.
                 None => is_over = true,
             },
-            () = &mut deadline, if link.is_none() => link = Some(served.link(args.open, out).await?),
+            () = &mut deadline, if link.is_none() => link = Some(served.link(settings, args.open, out).await?),
             () = signals.next() => {
                 asked_to_end += 1;
                 if asked_to_end == 1 {
@@ -93,8 +102,8 @@ pub(crate) async fn run(settings: &Settings, args: &UpArgs, out: Out) -> Result<
 /// Only the hub.
 pub(crate) async fn hub_only(settings: &Settings, out: Out) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
-    let served = Served::start(settings, out).await?;
-    served.link(false, out).await?;
+    let served = Served::Hub(ServedHub::start(settings, out).await?);
+    served.link(settings, false, out).await?;
     signals.next().await;
     out.say("Stopping. Ctrl-C again stops at once.");
     tokio::select! {
@@ -148,14 +157,69 @@ fn report(told: &Told, own: &Stored, out: Out) {
     }
 }
 
+/// What this process serves.
+enum Served {
+    Hub(ServedHub),
+    /// Only the page.
+    Convex(convex::Served),
+}
+
+impl Served {
+    fn owner(&self) -> Owner<'_> {
+        match self {
+            Self::Hub(served) => Owner::Hub(&served.hub),
+            Self::Convex(served) => Owner::Convex(&served.api),
+        }
+    }
+
+    /// Prints the link; the only line of data.
+    async fn link(&self, settings: &Settings, open: bool, out: Out) -> Result<Secret, Failure> {
+        let (link, note, facts) = match self {
+            Self::Hub(served) => {
+                let link = served.hub.sign_in_link().await?;
+                let facts = serde_json::json!({ "link": link.expose(), "backend": served.hub.local_url(), "dataDir": served.data_dir });
+                (
+                    link,
+                    "It works once; `orchestrator link` prints another one.".to_owned(),
+                    facts,
+                )
+            }
+            Self::Convex(served) => {
+                let (link, note) = served.sign_in_link(settings)?;
+                let facts = serde_json::json!({ "link": link.expose(), "backend": served.api.address(), "page": served.page_url(), "dataDir": served.place() });
+                (link, note, facts)
+            }
+        };
+        if out.is_json() {
+            out.value(&facts)?;
+        } else {
+            out.say(&format!(
+                "Open this link to sign in. {note} Ctrl-C stops everything."
+            ));
+            out.line(link.expose())?;
+        }
+        if open {
+            browser::open(link.expose(), out);
+        }
+        Ok(link)
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::Hub(served) => served.hub.shutdown().await,
+            Self::Convex(served) => served.stop().await,
+        }
+    }
+}
+
 /// A hub that serves, and the note of it.
-struct Served {
+struct ServedHub {
     hub: RunningHub,
     data_dir: PathBuf,
     _announced: Option<Announced>,
 }
 
-impl Served {
+impl ServedHub {
     async fn start(settings: &Settings, out: Out) -> Result<Self, Failure> {
         let data_dir = settings.data_dir()?;
         let mut config = HubConfig::new(&data_dir);
@@ -166,12 +230,14 @@ impl Served {
             Ok(hub) => hub,
             Err(error) => return Err(not_started(settings, &data_dir, error).await),
         };
-        let announced = Running::announce(&data_dir, hub.local_url()).inspect_err(|error| {
-            out.say(&format!(
-                "{} other commands will not find this hub by themselves: {error}",
-                out.talk(Look::Warn, "warning:")
-            ))
-        });
+        let announced = Running::hub(hub.local_url())
+            .announce(&data_dir)
+            .inspect_err(|error| {
+                out.say(&format!(
+                    "{} other commands will not find this hub by themselves: {error}",
+                    out.talk(Look::Warn, "warning:")
+                ))
+            });
         out.say(&format!(
             "The hub serves at {}; its files are in {}.",
             hub.url(),
@@ -182,25 +248,6 @@ impl Served {
             data_dir,
             _announced: announced.ok(),
         })
-    }
-
-    /// Prints the link; the only line of data.
-    async fn link(&self, open: bool, out: Out) -> Result<Secret, Failure> {
-        let link = self.hub.sign_in_link().await?;
-        if out.is_json() {
-            out.value(&serde_json::json!({ "link": link.expose(), "backend": self.hub.local_url(), "dataDir": self.data_dir }))?;
-        } else {
-            out.say("Open this link to sign in. It works once; `orchestrator link` prints another one. Ctrl-C stops everything.");
-            out.line(link.expose())?;
-        }
-        if open {
-            browser::open(link.expose(), out);
-        }
-        Ok(link)
-    }
-
-    async fn stop(self) {
-        self.hub.shutdown().await;
     }
 }
 

@@ -9,13 +9,13 @@ use protocol::functions::CreateMachine;
 use protocol::secret::Secret;
 use protocol::wire::CreateMachineArgs;
 use transport::TransportError;
-use transport_http::HttpTransport;
 
 use super::store::Stored;
 use super::{Told, info, open_root, suggested_root};
 use crate::api::Api;
 use crate::exit::{Exit, Failure};
 use crate::settings::{Key, Settings};
+use crate::way::Way;
 
 /// The pause between two tries to reach the backend.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -41,8 +41,7 @@ pub(crate) async fn register(
         root,
     } = answers;
     open_root(&root)?;
-    let http = HttpTransport::new(&backend)
-        .map_err(|error| Failure::new(Exit::Settings, error.to_string()))?;
+    let way = Way::to(&backend)?;
     // A place that can't be written to must be found out before the key is used up.
     crate::places::create_private_dir(place).map_err(|error| {
         Failure::new(
@@ -62,13 +61,13 @@ pub(crate) async fn register(
                 .registration_key
         }
     };
-    told.say(&format!("Registering with {} ...", http.address()));
-    let credentials = exchange(&http, &key, &root, told).await?;
+    told.say(&format!("Registering with {} ...", way.address()));
+    let credentials = exchange(&way, &key, &root, told).await?;
     let stored = Stored {
         machine_id: credentials.machine_id,
         secret: credentials.secret,
         name: credentials.name,
-        backend: http.address().to_owned(),
+        backend: way.address().to_owned(),
         root,
     };
     stored.write(place)?;
@@ -78,7 +77,7 @@ pub(crate) async fn register(
 
 /// Tries until the backend is there.
 async fn exchange(
-    http: &HttpTransport,
+    way: &Way,
     key: &Secret,
     root: &Path,
     told: Told,
@@ -86,11 +85,11 @@ async fn exchange(
     let mut has_told = false;
     let nonce = transport::new_secret("omn");
     loop {
-        match agent::register(http, key.clone(), nonce.clone(), info(root)).await {
+        match agent::register(way.transport(), key.clone(), nonce.clone(), info(root)).await {
             Ok(credentials) => return Ok(credentials),
             Err(TransportError::Lost(why)) => {
                 if !has_told {
-                    told.lost(http.address(), &why);
+                    told.lost(way.address(), &why);
                     has_told = true;
                 }
                 tokio::time::sleep(PAUSE).await;

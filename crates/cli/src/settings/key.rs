@@ -63,6 +63,8 @@ settings! {
     AllowHosts = "allow_hosts", "ORCHESTRATOR_ALLOW_HOSTS", List;
     /// The backend that this machine and the commands talk to.
     Backend = "backend", "ORCHESTRATOR_BACKEND", Text;
+    /// The Convex deployment that takes the hub's place.
+    Convex = "convex", "ORCHESTRATOR_CONVEX", Text;
     /// What this machine is called.
     Name = "name", "ORCHESTRATOR_NAME", Text;
     /// Where this machine keeps its MACHINE_ID, its secret and its conversations.
@@ -103,7 +105,7 @@ pub(crate) enum Source {
     Flag,
     Environment,
     File(PathBuf),
-    /// Found out: the hub that runs on this computer.
+    /// Found out: the hub, or page, that runs on this computer.
     Running,
     Default,
 }

@@ -62,6 +62,7 @@ const NOT_HANDED_DOWN: &[Key] = &[
     Key::Token,
     Key::Name,
     Key::Backend,
+    Key::Convex,
     Key::Root,
     Key::MachineDir,
 ];

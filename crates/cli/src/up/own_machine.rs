@@ -1,16 +1,19 @@
-//! This computer as the hub's own machine: registered without anybody typing anything.
+//! This computer as the owner's machine: registered without anybody typing anything.
 
 use std::path::{Path, PathBuf};
 
 use hub::RunningHub;
-use protocol::functions::{ListMachines, RegisterMachine, RegisterWorker};
+use protocol::functions::{
+    CreateMachine, Function, ListMachines, RegisterMachine, RegisterWorker, ReissueKey,
+};
 use protocol::limits::NAME_MAX_BYTES;
 use protocol::state::MachineState;
 use protocol::wire::{
-    MachineArgs, MachineSummary, NoArgs, Presence, RegisterMachineArgs, RegisterWorkerArgs,
-    WorkerSettings,
+    CreateMachineArgs, MachineArgs, MachineSummary, NoArgs, Presence, RegisterMachineArgs,
+    RegisterWorkerArgs, WorkerSettings,
 };
 
+use crate::api::Api;
 use crate::exit::{Exit, Failure};
 use crate::machine::store::Stored;
 use crate::machine::{info, open_root};
@@ -59,25 +62,48 @@ fn data_dir(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(Exit::DataDir, message)
 }
 
+/// Who adds this computer to a backend.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Owner<'a> {
+    /// The owner of the hub in this process.
+    Hub(&'a RunningHub),
+    /// A person who is signed in to a deployment.
+    Convex(&'a Api),
+}
+
+impl Owner<'_> {
+    async fn call<F: Function>(self, args: &F::Args) -> Result<F::Reply, Failure> {
+        match self {
+            Self::Hub(hub) => Ok(hub.call_as_owner::<F>(args).await?),
+            Self::Convex(api) => api.call::<F>(args).await,
+        }
+    }
+
+    /// Where this computer's machine process reaches the backend.
+    fn backend(self) -> String {
+        match self {
+            Self::Hub(hub) => hub.local_url(),
+            Self::Convex(api) => api.address().to_owned(),
+        }
+    }
+}
+
 /// Sees to it that this computer is registered and has its credentials.
 pub(super) async fn ensure(
     settings: &Settings,
-    hub: &RunningHub,
+    owner: Owner<'_>,
     root: PathBuf,
     out: Out,
 ) -> Result<Stored, Failure> {
     let place = settings.machine_dir()?;
-    let machines = hub
-        .call_as_owner::<ListMachines>(&NoArgs {})
-        .await?
-        .machines;
+    let machines = owner.call::<ListMachines>(&NoArgs {}).await?.machines;
     if let Some(stored) = Stored::read(&place)? {
         if machines
             .iter()
             .any(|machine| machine.id == stored.machine_id)
         {
             let current = Stored {
-                backend: hub.local_url(),
+                backend: owner.backend(),
                 root,
                 ..stored.clone()
             };
@@ -87,7 +113,7 @@ pub(super) async fn ensure(
             return Ok(current);
         }
         out.say(&format!(
-            "{} is not a machine of this hub any more; this computer is added anew.",
+            "{} is not a machine of this backend any more; this computer is added anew.",
             stored.name
         ));
     }
@@ -96,24 +122,28 @@ pub(super) async fn ensure(
         .unwrap_or_else(|| cut(&places::hostname()));
     let key = match machines.iter().find(|machine| is_left_over(machine, &name)) {
         Some(machine) => {
-            hub.reissue_registration_key(&MachineArgs {
-                machine_id: machine.id.clone(),
-            })
-            .await?
+            let machine_id = machine.id.clone();
+            owner
+                .call::<ReissueKey>(&MachineArgs { machine_id })
+                .await?
         }
-        None => hub.issue_registration_key(&name).await?,
+        None => {
+            owner
+                .call::<CreateMachine>(&CreateMachineArgs { name })
+                .await?
+        }
     };
     let args = RegisterMachineArgs {
         registration_key: key.registration_key,
-        nonce: None,
+        nonce: Some(transport::new_secret("omn")),
         info: info(&root),
     };
-    let credentials = hub.call_as_owner::<RegisterMachine>(&args).await?;
+    let credentials = owner.call::<RegisterMachine>(&args).await?;
     let stored = Stored {
         machine_id: credentials.machine_id,
         secret: credentials.secret,
         name: credentials.name,
-        backend: hub.local_url(),
+        backend: owner.backend(),
         root,
     };
     stored.write(&place)?;
@@ -128,7 +158,7 @@ pub(super) async fn ensure(
             name: None,
             settings: WorkerSettings::default(),
         };
-        hub.call_as_owner::<RegisterWorker>(&args).await?;
+        owner.call::<RegisterWorker>(&args).await?;
     }
     Ok(stored)
 }
