@@ -284,6 +284,8 @@ export class ConvexConnection {
     let stopped = false;
     const watch = open.client.watch(followed.name, followed.envelope, () => look());
     followed.stop = () => {
+      // The client minds being told twice.
+      if (stopped) return;
       stopped = true;
       watch.stop();
     };

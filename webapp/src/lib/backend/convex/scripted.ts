@@ -52,7 +52,9 @@ export class ScriptedClient implements ConvexClient {
       },
       stop: () => {
         const index = this.queries.indexOf(query);
-        if (index >= 0) this.queries.splice(index, 1);
+        // As the real one.
+        if (index < 0) throw new TypeError("Cannot read properties of undefined");
+        this.queries.splice(index, 1);
       },
     };
   };
