@@ -161,11 +161,11 @@ async function rowOf<R extends { machine: string }>(
 
 type ThingTable = "workers" | "chats" | "turns" | "asks" | "commands";
 
-const byId = <T extends ThingTable>(ctx: QueryCtx, table: T, id: string): Promise<Doc<T> | null> =>
-  ctx.db
-    .query(table)
-    .withIndex("by_ownId", (q) => q.eq("id", id))
-    .unique();
+const byId = async <T extends ThingTable>(ctx: QueryCtx, table: T, id: string): Promise<Doc<T> | null> => {
+  // The compiler can't see that these tables have the same index, so one of them stands for all.
+  const rows = ctx.db.query(table as "workers").withIndex("by_ownId", (q) => q.eq("id", id));
+  return (await rows.unique()) as Doc<ThingTable> | null as Doc<T> | null;
+};
 
 export const workerById = (ctx: QueryCtx, id: string) => byId(ctx, "workers", id);
 export const chatById = (ctx: QueryCtx, id: string) => byId(ctx, "chats", id);

@@ -83,32 +83,35 @@ export async function answerAsk(ctx: MutationCtx, person: Person, args: AnswerAs
 export async function settleAsk(ctx: MutationCtx, machine: Machine, args: SettleAskArgs): Promise<Done> {
   const turn = await turnRow(ctx, machine, args.turnId);
   const ask = await askByAgent(ctx, turn.id, args.agentAskId);
-  if (ask !== null) {
-    await settle(ctx, ask);
+  if (ask?.open) {
+    await withdrawAsks(ctx, await existingChat(ctx, ask.chat), [ask]);
   }
   return {};
 }
 
-/** Withdraws all asks of a turn that ends. */
-export async function withdrawAsks(ctx: MutationCtx, turn: Doc<"turns">): Promise<void> {
-  const chat = await existingChat(ctx, turn.chat);
-  for (const ask of chat.openAsks === 0 ? [] : await openAsksOf(ctx, turn.chat)) {
-    if (ask.turn === turn.id) {
-      await settle(ctx, ask);
-    }
+/**
+ * Withdraws asks of a chat session, and gives the chat session as it is then: nobody needs to hear of them any more,
+ * not the machine, and of those that wait, no person either.
+ */
+export async function withdrawAsks(
+  ctx: MutationCtx,
+  chat: Doc<"chats">,
+  asks: readonly Doc<"asks">[],
+): Promise<Doc<"chats">> {
+  const pending = asks.filter((ask) => ask.state === "pending");
+  for (const ask of asks) {
+    const state = ask.state === "pending" ? transition("ask", ask.state, "withdrawn") : ask.state;
+    await ctx.db.patch(ask._id, { state, open: false });
   }
-}
-
-/** Nobody needs to hear of this ask any more: not the machine, and if it waits, no person either. */
-async function settle(ctx: MutationCtx, ask: Doc<"asks">): Promise<void> {
-  if (ask.state === "pending") {
-    await endAsk(ctx, ask, "withdrawn", null);
+  const left = {
+    openAsks: chat.openAsks - asks.length,
+    pendingAskCount: Math.max(chat.pendingAskCount - pending.length, 0),
+  };
+  if (asks.length > 0) {
+    await ctx.db.patch(chat._id, left);
+    await count(ctx, chat.machine, "pendingAsks", -pending.length);
   }
-  if (ask.open) {
-    await ctx.db.patch(ask._id, { open: false });
-    const chat = await existingChat(ctx, ask.chat);
-    await ctx.db.patch(chat._id, { openAsks: chat.openAsks - 1 });
-  }
+  return { ...chat, ...left };
 }
 
 /** Nobody answered in time. */
@@ -119,12 +122,8 @@ export async function askExpires(ctx: MutationCtx, id: string): Promise<void> {
   }
 }
 
-async function endAsk(
-  ctx: MutationCtx,
-  ask: Doc<"asks">,
-  end: StateOf<"ask">,
-  answer: AskAnswer | null,
-): Promise<void> {
+/** The ask stays open until the machine has settled it. */
+async function endAsk(ctx: MutationCtx, ask: Doc<"asks">, end: StateOf<"ask">, answer: AskAnswer): Promise<void> {
   await ctx.db.patch(ask._id, { state: transition("ask", ask.state, end), answer });
   const chat = await existingChat(ctx, ask.chat);
   await ctx.db.patch(chat._id, { pendingAskCount: Math.max(chat.pendingAskCount - 1, 0) });
@@ -132,11 +131,13 @@ async function endAsk(
 }
 
 /** Asks that wait for a person, and ended ones that the machine has not settled. */
-export const openAsksOf = (ctx: QueryCtx, chat: string): Promise<Doc<"asks">[]> =>
-  ctx.db
-    .query("asks")
-    .withIndex("by_chat_open_id", (q) => q.eq("chat", chat).eq("open", true))
-    .take(2 * LIMITS.asksMax);
+export const openAsksOf = async (ctx: QueryCtx, chat: Doc<"chats">): Promise<Doc<"asks">[]> =>
+  chat.openAsks === 0
+    ? []
+    : await ctx.db
+        .query("asks")
+        .withIndex("by_chat_open_id", (q) => q.eq("chat", chat.id).eq("open", true))
+        .take(2 * LIMITS.asksMax);
 
 const askByAgent = (ctx: QueryCtx, turn: string, agentAskId: string): Promise<Doc<"asks"> | null> =>
   ctx.db

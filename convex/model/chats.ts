@@ -2,7 +2,7 @@
 
 import type { Doc } from "../functions/_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
-import { chatById, chatRow, workerRow, type Machine, type Person } from "./access";
+import { chatById, chatRow, machineRow, workerRow, type Machine, type Person } from "./access";
 import { closeChat } from "./closing";
 import { count, countsOf } from "./counts";
 import {
@@ -16,7 +16,7 @@ import {
   type StartSessionReply,
 } from "./gen/wire";
 import { newId } from "./ids";
-import { notFound, refusal } from "./refusal";
+import { notFound, refusal, revoked } from "./refusal";
 import { isLater, NEVER_REPORTED } from "./reports";
 import { transition } from "./states";
 import { boundedReason, checkedLabel, checkedModel, checkedName, maybe } from "./texts";
@@ -31,6 +31,9 @@ export async function startSession(
   const worker = await workerRow(ctx, person, args.workerId);
   if (worker.state === "removed") {
     throw refusal("conflict", "This worker was removed. Add it again to start a chat there.");
+  }
+  if ((await machineRow(ctx, person, worker.machine)).state === "revoked") {
+    throw revoked();
   }
   const title = maybe(args.title, checkedName) ?? "";
   const model = maybe(args.model, checkedModel);

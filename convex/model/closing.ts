@@ -4,11 +4,11 @@ import { v, type Infer } from "convex/values";
 import { internal } from "../functions/_generated/api";
 import type { Doc } from "../functions/_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
-import { existingChat } from "./chats";
+import { openAsksOf, withdrawAsks } from "./asks";
 import { cancelCommandsOf } from "./commands";
 import { count } from "./counts";
 import { transition } from "./states";
-import { endTurn, waitingTurns } from "./turns";
+import { markEnded, waitingTurns } from "./turns";
 import { removeWorktreeOf } from "./worktrees";
 
 /** What ends: a worker's chat sessions, or all of a machine's and then its commands. */
@@ -23,10 +23,11 @@ type Ending = Infer<typeof ending>;
 
 /**
  * How much one transaction ends. Rust ends everything in one; here 2,000 chat sessions with 1,000 messages each would
- * be beyond what a transaction may write, and each may schedule two functions of the 1,000 that it may schedule.
+ * be beyond the 16,000 documents that a transaction may write, the 4,096 ranges that it may read (a written document
+ * counts as one) and the 1,000 functions that it may schedule. A single chat session always fits.
  */
-const BATCH_CHATS = 200;
-const BATCH_TURNS = 1_000;
+const BATCH_CHATS = 100;
+const BATCH_TURNS = 500;
 
 /** Ends a first batch at once; the others follow in transactions of their own, right after this one. */
 export async function closeAllOf(ctx: MutationCtx, ending: Ending): Promise<void> {
@@ -65,12 +66,19 @@ export async function closeChat(
   chat: Doc<"chats">,
   discardWorktree: boolean,
 ): Promise<void> {
-  for (const turn of await waitingTurns(ctx, chat.id)) {
-    await endTurn(ctx, turn, "cancelled", null);
+  const turns = await waitingTurns(ctx, chat.id);
+  for (const turn of turns) {
+    await markEnded(ctx, turn, "cancelled", null);
   }
-  // Ending the turns has changed the row.
-  const { state } = await existingChat(ctx, chat.id);
-  await ctx.db.patch(chat._id, { state: transition("chat session", state, "closed"), reason: null, open: false });
+  await withdrawAsks(ctx, chat, await openAsksOf(ctx, chat));
+  await ctx.db.patch(chat._id, {
+    state: transition("chat session", chat.state, "closed"),
+    reason: null,
+    open: false,
+    openTurns: 0,
+    queuedCount: 0,
+    activeAt: turns.length > 0 ? Date.now() : chat.activeAt,
+  });
   await count(ctx, chat.machine, "openChats", -1);
   if (chat.worktree !== null) {
     await removeWorktreeOf(ctx, person, chat, discardWorktree);

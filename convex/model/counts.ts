@@ -16,8 +16,11 @@ const countsRow = (ctx: QueryCtx, machine: string): Promise<Doc<"counts"> | null
 export const countsOf = async (ctx: QueryCtx, machine: string): Promise<Counts> =>
   (await countsRow(ctx, machine)) ?? NONE;
 
-/** One more, or one less. */
-export async function count(ctx: MutationCtx, machine: string, what: keyof Counts, by: 1 | -1): Promise<void> {
+/** So many more, or less. */
+export async function count(ctx: MutationCtx, machine: string, what: keyof Counts, by: number): Promise<void> {
+  if (by === 0) {
+    return;
+  }
   const row = await countsRow(ctx, machine);
   if (row === null) {
     await ctx.db.insert("counts", { machine, ...NONE, [what]: by });

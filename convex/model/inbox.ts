@@ -51,7 +51,7 @@ async function inboxTurn(ctx: QueryCtx, chat: Doc<"chats">): Promise<InboxTurn |
 }
 
 async function inboxAnswers(ctx: QueryCtx, chat: Doc<"chats">): Promise<InboxAnswer[]> {
-  const asks = chat.openAsks === 0 ? [] : await openAsksOf(ctx, chat.id);
+  const asks = await openAsksOf(ctx, chat);
   return asks.flatMap(({ id, agentAskId, answer, state }) =>
     state === "pending" || answer === null ? [] : [{ askId: id, agentAskId, answer }],
   );

@@ -4,7 +4,7 @@ import type { Doc } from "../functions/_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
 import { chatRow, turnRow, type Machine, type Person } from "./access";
 import { saveAnswer } from "./answers";
-import { withdrawAsks } from "./asks";
+import { openAsksOf, withdrawAsks } from "./asks";
 import { existingChat } from "./chats";
 import { arm } from "./deadlines";
 import {
@@ -163,6 +163,31 @@ export async function endTurn(
   outcome: StateOf<"turn">,
   reason: string | null,
 ): Promise<Doc<"turns">> {
+  const ended = await markEnded(ctx, turn, outcome, reason);
+  const asked = await existingChat(ctx, turn.chat);
+  const asks = await openAsksOf(ctx, asked);
+  const chat = await withdrawAsks(
+    ctx,
+    asked,
+    asks.filter((ask) => ask.turn === turn.id),
+  );
+  const wasQueued = turn.state === "queued";
+  await ctx.db.patch(chat._id, {
+    activeAt: Date.now(),
+    openTurns: chat.openTurns - 1,
+    queuedCount: wasQueued ? Math.max(chat.queuedCount - 1, 0) : chat.queuedCount,
+    state: !wasQueued && chat.state === "busy" ? transition("chat session", chat.state, "ready") : chat.state,
+  });
+  return ended;
+}
+
+/** The turn's own part of its end: whoever ends many of a chat session tells the chat session once. */
+export async function markEnded(
+  ctx: MutationCtx,
+  turn: Doc<"turns">,
+  outcome: StateOf<"turn">,
+  reason: string | null,
+): Promise<Doc<"turns">> {
   const ended = {
     state: transition("turn", turn.state, outcome),
     reason: maybe(reason, boundedReason),
@@ -171,16 +196,7 @@ export async function endTurn(
     open: false,
   };
   await ctx.db.patch(turn._id, ended);
-  await withdrawAsks(ctx, turn);
-  const chat = await existingChat(ctx, turn.chat);
-  const wasQueued = turn.state === "queued";
-  await ctx.db.patch(chat._id, {
-    activeAt: Date.now(),
-    openTurns: chat.openTurns - 1,
-    queuedCount: wasQueued ? Math.max(chat.queuedCount - 1, 0) : chat.queuedCount,
-    state: !wasQueued && chat.state === "busy" ? transition("chat session", chat.state, "ready") : chat.state,
-  });
-  if (!wasQueued) {
+  if (turn.state !== "queued") {
     await arm(ctx, Date.now() + LIMITS.chunksKeptMs, { kind: "dropChunks", turn: turn.id });
   }
   return { ...turn, ...ended };

@@ -73,7 +73,7 @@ async function machineSummary(ctx: QueryCtx, machine: Doc<"machines">): Promise<
 export async function viewChat(ctx: QueryCtx, person: Person, args: ChatArgs): Promise<ChatView> {
   const chat = await chatRow(ctx, person, args.chatSessionId);
   const turns = await latestTurns(ctx, chat.id, null, LIMITS.viewMaxTurns);
-  const asks = chat.openAsks === 0 ? [] : await openAsksOf(ctx, chat.id);
+  const asks = await openAsksOf(ctx, chat);
   const current = turns.find((turn) => turn.state === "delivered" || turn.state === "streaming");
   return {
     chat: chatSummary(chat),

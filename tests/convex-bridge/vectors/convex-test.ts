@@ -38,7 +38,7 @@ export class ConvexTestSubject implements Subject {
 
   async read(actor: Actor, turn: string): Promise<Json[]> {
     const chunks: Json[] = [];
-    for (let after = "-1"; ; ) {
+    for (let after = "-1"; ;) {
       const page = (await this.invoke(actor, "worker/chat:chunks", { args: { turnId: turn, after } })) as {
         batches: string[];
         next: string;
@@ -77,7 +77,7 @@ export class ConvexTestSubject implements Subject {
     await this.clock.advance(0);
     if ("value" in outcome) {
       this.refuseDefects();
-      return outcome.value as Json;
+      return outcome.value;
     }
     const { data, text } = outcome.failure;
     if (data === undefined) throw new Error(text);

@@ -4,7 +4,17 @@ import type { Json, JsonObject } from "./format.ts";
 type Rows = readonly JsonObject[];
 
 /** What a row has only here, and what is secret. */
-const LEFT_OUT = ["_id", "_creationTime", "open", "openTurns", "openAsks", "messageBytes", "answerBytes", "isRead", "keyHash"];
+const LEFT_OUT = [
+  "_id",
+  "_creationTime",
+  "open",
+  "openTurns",
+  "openAsks",
+  "messageBytes",
+  "answerBytes",
+  "isRead",
+  "keyHash",
+];
 
 /** What is stored, by table, in the order of making. */
 export function dump(tables: Record<string, Rows>): JsonObject {
@@ -22,7 +32,12 @@ export function dump(tables: Record<string, Rows>): JsonObject {
     presence: sorted(
       rows("presence").map((row) => {
         const { seenAt, leaseUntil } = leases.get(row.machine ?? null) ?? {};
-        return { ...plain(row), link: String(row.link).toLowerCase(), seenAt: seenAt ?? null, leaseUntil: leaseUntil ?? null };
+        return {
+          ...plain(row),
+          link: typeof row.link === "string" ? row.link.toLowerCase() : null,
+          seenAt: seenAt ?? null,
+          leaseUntil: leaseUntil ?? null,
+        };
       }),
       "machine",
     ),
@@ -56,6 +71,6 @@ function reported(row: JsonObject): JsonObject {
 }
 
 function sorted(rows: JsonObject[], ...names: string[]): Json[] {
-  const place = (row: JsonObject): string => names.map((name) => String(row[name])).join("\0");
+  const place = (row: JsonObject): string => names.map((name) => JSON.stringify(row[name])).join("\0");
   return rows.sort((a, b) => (place(a) < place(b) ? -1 : 1));
 }

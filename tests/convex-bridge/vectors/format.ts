@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+/* eslint-disable-next-line @typescript-eslint/consistent-indexed-object-style -- A record may not name itself. */
 export type JsonObject = { [name: string]: Json };
 
 /** When every scenario begins: 2026-01-01 in UTC. */
@@ -55,7 +56,7 @@ export function leavesOf(steps: readonly Step[], prefix = ""): Leaf[] {
     const place = `${prefix}${index + 1}`;
     const { times, ...once } = step;
     return Array.from({ length: times ?? 1 }, (_, time) => {
-      const act = times === undefined ? once : (numbered(once as JsonObject, time) as Step);
+      const act = times === undefined ? once : (numbered(once, time) as Step);
       const here = times === undefined ? place : `${place} (#${time})`;
       return act.steps === undefined ? [{ place: here, step: act }] : leavesOf(act.steps, `${here}.`);
     }).flat();

@@ -18,7 +18,7 @@ export class Mismatch extends Error {
 /** The most of a value that a failure shows. */
 const SHOWN_CHARS = 4_000;
 
-export const shown = (value: Json | undefined): string => (JSON.stringify(value) ?? "nothing").slice(0, SHOWN_CHARS);
+export const shown = (value: Json): string => JSON.stringify(value).slice(0, SHOWN_CHARS);
 
 /** A value as it is sent: variables and short forms written out. */
 export function fill(value: Json, bindings: Bindings): Json {

@@ -63,7 +63,7 @@ class Run {
     } else if (step.append !== undefined) {
       await this.takeAppend(step);
     } else if (step.read !== undefined) {
-      const read = this.subject.read(this.actor(step), String(this.filled(step.read)));
+      const read = this.subject.read(this.actor(step), this.text(step.read));
       await this.judge("the chunks", { error: step.error, value: step.chunks }, read);
     } else {
       await this.takeCall(step);
@@ -83,7 +83,7 @@ class Run {
   private async takeAppend(step: Step): Promise<void> {
     const append = this.subject.append({
       actor: this.actor(step),
-      turn: String(this.filled(step.append)),
+      turn: this.text(step.append),
       epoch: Number(this.filled(step.epoch)),
       seq: Number(this.filled(step.seq)),
       chunks: this.filled(step.chunks) as Json[],
@@ -127,11 +127,17 @@ class Run {
   private actor({ as: name }: Step): Actor {
     if (name === undefined) throw new Error('who does it? "as" is missing');
     if (name === "ann" || name === "bob") return { kind: "person", name };
-    return name === "nobody" ? { kind: "nobody" } : { kind: "machine", token: String(this.filled(name)) };
+    return name === "nobody" ? { kind: "nobody" } : { kind: "machine", token: this.text(name) };
   }
 
   private filled(value: Json | undefined): Json {
     return fill(value ?? null, this.bindings);
+  }
+
+  private text(value: Json | undefined): string {
+    const filled = this.filled(value);
+    if (typeof filled !== "string") throw new Error(`${shown(filled)} is no text`);
+    return filled;
   }
 
   /** A person's changing call has a new key, unless its step says otherwise. */
