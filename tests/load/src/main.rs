@@ -1,7 +1,8 @@
 //! Measures the running product beside a yardstick in the same run: `tests/load/run latency`, `first-word`,
-//! `directory` or `memory`. The method and the figures are in `docs/performance.md`.
+//! `directory`, `convex-cost` or `memory`. The method and the figures are in `docs/performance.md`.
 #![allow(clippy::print_stdout, reason = "figures are what it prints")]
 
+mod convex;
 mod directory;
 mod figures;
 mod first_word;
@@ -51,6 +52,8 @@ enum What {
     FirstWord(first_word::Options),
     /// From a request to the listing at whoever watches, beside `ls -la`; a clone beside plain `git clone`
     Directory(directory::Options),
+    /// What a streamed answer costs on Convex, beside the 250 ms rule of `@convex-dev/agent`
+    ConvexCost(convex::Options),
     /// The resident memory of the hub and of a machine's agent
     Memory(memory::Options),
 }
@@ -123,6 +126,7 @@ async fn run(options: Options) -> Result<(), Failure> {
             What::Latency(options) => latency::run(&programs, &options).await,
             What::FirstWord(options) => first_word::run(&programs, &options).await,
             What::Directory(options) => directory::run(&programs, &options).await,
+            What::ConvexCost(options) => convex::run(&programs, &options).await,
             What::Memory(options) => memory::run(&programs, &options).await,
         }
     };
