@@ -8,7 +8,7 @@ use std::{
 };
 
 use protocol::{
-    CallError, ErrorCode,
+    CallError, ErrorCode, Timestamp,
     backend::{Caller, Request},
     functions::{Access, Function, Kind},
     ids::{IdempotencyKey, PersonId},
@@ -318,6 +318,16 @@ impl RunningHub {
             }
         };
         serde_json::from_value(reply).map_err(invalid)
+    }
+
+    /// Waits until all that was due has happened, and tells when something happens by itself next. With a clock
+    /// that is moved by hand, a test meets each deadline at its own time.
+    pub async fn next_deadline(&self) -> Option<Timestamp> {
+        let clock = &self.core.clock;
+        let mut next = self.core.next_deadline.subscribe();
+        let settled = next.wait_for(|next| next.is_none_or(|at_ms| at_ms > clock.now_ms()));
+        let at_ms = settled.await.ok().and_then(|next| *next);
+        at_ms.map(Timestamp::from_ms)
     }
 
     /// Stops: takes no new connections, ends live ones, lets running requests end, and closes the database.

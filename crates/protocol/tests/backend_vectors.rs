@@ -198,7 +198,7 @@ impl Subject for Core {
         };
         let mut stream = self.streams.remove(&turn);
         let answer = self.transact(|backend| {
-            let outcome = backend.accept_append(&token, &turn, epoch)?;
+            let outcome = backend.accept_append(&token, &turn, epoch, seq)?;
             stream
                 .as_mut()
                 .ok_or_else(|| CallError::not_found("stream"))?

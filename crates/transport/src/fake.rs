@@ -204,7 +204,9 @@ impl Transport for FakeBackend {
 
     async fn append(&self, append: Append) -> Result<Appended, TransportError> {
         let turn = append.turn_id.clone();
-        self.transact(|backend| backend.accept_append(&append.credential, &turn, append.epoch))?;
+        self.transact(|backend| {
+            backend.accept_append(&append.credential, &turn, append.epoch, append.seq)
+        })?;
         let mut state = self.lock();
         let stream = state.streams.entry(turn).or_default();
         match producer::decide(stream.producer, append.epoch, append.seq) {

@@ -608,7 +608,7 @@ impl World {
         seq: u64,
         chunks: Vec<Chunk>,
     ) -> Result<(), CallError> {
-        self.transact(|backend| backend.accept_append(token, turn, epoch))?;
+        self.transact(|backend| backend.accept_append(token, turn, epoch, seq))?;
         let (state, stored) = self.streams.entry(turn.clone()).or_default();
         match producer::decide(*state, epoch, seq) {
             Decision::Accept(next) => {

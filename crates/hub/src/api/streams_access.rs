@@ -85,7 +85,7 @@ impl TurnStreams {
         };
         let core = self.0.clone();
         Ok(Arc::new(move |transaction, producer| {
-            let epoch = producer.map(|producer| producer.epoch).ok_or_else(|| {
+            let producer = producer.ok_or_else(|| {
                 StreamError::Refused(CallError::new(
                     ErrorCode::Invalid,
                     "An append needs Producer-Id, Producer-Epoch and Producer-Seq. Send all three.",
@@ -94,7 +94,7 @@ impl TurnStreams {
             entropy()
                 .and_then(|entropy| {
                     core.apply(transaction, entropy, |backend| {
-                        backend.accept_append(&token, &turn, epoch)
+                        backend.accept_append(&token, &turn, producer.epoch, producer.seq)
                     })
                 })
                 .map(drop)

@@ -46,7 +46,8 @@ pub enum Action {
 }
 
 /// Checked inside the transaction of a create, append or delete, before it: what it reads cannot change
-/// until the write is on disk. It must not write itself. The producer is that of the append, if it names one.
+/// until the write is on disk. It must not write itself, but for an append with sequence number 0. The producer is
+/// that of the append, if it names one.
 pub type Fence =
     Arc<dyn Fn(&Transaction<'_>, Option<&Producer>) -> Result<(), StreamError> + Send + Sync>;
 

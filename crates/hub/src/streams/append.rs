@@ -193,14 +193,22 @@ impl Streams {
         fence: Option<Fence>,
     ) -> Result<Appended, StreamError> {
         let streams = self.clone();
-        // Fences only look, and an append is refused before its first change or not at all.
-        let appended = self.inner.store.write_decided(move |transaction| {
+        // An append is refused before its first change or not at all, and a fence writes only for the first one of
+        // a producer's epoch.
+        let may_be_undone =
+            fence.is_some() && append.producer.as_ref().is_none_or(|it| it.seq == 0);
+        let job = move |transaction: &Transaction<'_>| {
             if let Some(fence) = fence {
                 fence(transaction, append.producer.as_ref())?;
             }
             streams.append(transaction, &path, append)
-        });
-        Ok(appended.await?)
+        };
+        let store = &self.inner.store;
+        Ok(if may_be_undone {
+            store.write(job).await?
+        } else {
+            store.write_decided(job).await?
+        })
     }
 }
 

@@ -187,7 +187,8 @@ impl<R: Rows> Backend<'_, R> {
     }
 
     /// Whether the holder of this connection token may append to the turn's chunk stream with this producer
-    /// epoch. Call it in the append's own transaction. The first append makes the turn `streaming`.
+    /// epoch and sequence number. Call it in the append's own transaction. The first append makes the turn
+    /// `streaming`; no other one writes anything here.
     ///
     /// # Errors
     /// [`CallError`] says why not.
@@ -196,6 +197,7 @@ impl<R: Rows> Backend<'_, R> {
         token: &Secret,
         turn: &TurnId,
         producer_epoch: u64,
+        producer_seq: u64,
     ) -> Result<Outcome, CallError> {
         let actor = self.connection(token)?;
         let (_, epoch) = machine(&actor)?;
@@ -204,6 +206,14 @@ impl<R: Rows> Backend<'_, R> {
         }
         let mut turn = self.turn_row(&actor, turn)?;
         if turn.state == TurnState::Delivered {
+            if producer_seq > 0 {
+                return Err(CallError::new(
+                    ErrorCode::Conflict,
+                    format!(
+                        "Append {producer_seq} came before append 0 of this turn. Send that one first."
+                    ),
+                ));
+            }
             turn.state = turn.state.to(TurnState::Streaming)?;
             self.save_turn(&turn)?;
         } else if turn.state != TurnState::Streaming {
