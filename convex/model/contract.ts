@@ -1,5 +1,5 @@
 import { decodeArgs, decodeAs, type Schema } from "./decode";
-import { FUNCTIONS, type ChatArgs, type Done, type Functions, type NoArgs } from "./gen/wire";
+import { FUNCTIONS, type Done, type Functions, type NoArgs } from "./gen/wire";
 
 /** Who may call a function: the contract's three kinds, and for streams whoever may see the turn. */
 export type Access = "anyone" | "person" | "machine" | "either";
@@ -10,11 +10,6 @@ export interface AppendArgs {
   seq: number;
   /** The JSON text of an array of chunks. */
   chunks: string;
-}
-
-export interface Appended {
-  /** How long to gather chunks before the next append, in milliseconds from when this one was sent. */
-  gatherMs: number;
 }
 
 export interface ReadChunksArgs {
@@ -33,6 +28,12 @@ export interface ChunksPage {
   closed: boolean;
 }
 
+/** Names a chat session, or a turn of it, by whichever the caller knows. */
+export interface ViewingArgs {
+  chatSessionId?: string | null;
+  turnId?: string | null;
+}
+
 export interface Version {
   wireVersion: number;
   wireVersionMin: number;
@@ -43,7 +44,7 @@ interface OwnFunctions {
   "system.version": { args: NoArgs; reply: Version };
   "worker.chat.writeChunk": { args: AppendArgs; reply: Appended };
   "worker.chat.chunks": { args: ReadChunksArgs; reply: ChunksPage };
-  "worker.chat.viewing": { args: ChatArgs; reply: Done };
+  "worker.chat.viewing": { args: ViewingArgs; reply: Done };
 }
 
 const text: Schema = { type: "string" };
@@ -67,7 +68,10 @@ const OWN_FUNCTIONS = {
   "worker.chat.viewing": {
     access: "person",
     kind: "mutation",
-    args: own({ chatSessionId: { $ref: "#/$defs/ChatSessionId" } }),
+    args: own({
+      chatSessionId: { anyOf: [{ $ref: "#/$defs/ChatSessionId" }, { type: "null" }] },
+      turnId: { anyOf: [turnId, { type: "null" }] },
+    }),
   },
 } as const;
 

@@ -7,9 +7,9 @@ import { internal } from "../functions/_generated/api";
 import type { Doc } from "../functions/_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
 import { chatRow, staleEpoch, turnRow, type Machine, type Person } from "./access";
-import type { AppendArgs, Appended, ChunksPage, ReadChunksArgs } from "./contract";
+import type { AppendArgs, Appended, ChunksPage, ReadChunksArgs, ViewingArgs } from "./contract";
 import { arm } from "./deadlines";
-import type { ChatArgs, Done } from "./gen/wire";
+import type { Done } from "./gen/wire";
 import { refusal } from "./refusal";
 import { transition } from "./states";
 import { byteLength } from "./texts";
@@ -19,7 +19,7 @@ export const APPEND_GATHER_BYTES = 16 * 1024;
 /** One append as JSON: a chunk's text of 16 KiB and what is around it, or a tool's call with its input and error. */
 const APPEND_MAX_BYTES = 24 * 1024;
 /** How long to gather while somebody watches: a call costs, a blink does not hurt. */
-const GATHER_WATCHED_MS = 500;
+const GATHER_WATCHED_MS = 700;
 /** How long to gather while nobody does. */
 const GATHER_UNWATCHED_MS = 2_000;
 /** How long somebody who watches is believed to: the page says it again every 20 s. */
@@ -57,7 +57,8 @@ export async function writeChunk(ctx: MutationCtx, machine: Machine, args: Appen
   }
   const viewer = await viewerRow(ctx, turn.chat);
   const isWatched = viewer !== null && viewer.until > Date.now();
-  return { gatherMs: isWatched ? GATHER_WATCHED_MS : GATHER_UNWATCHED_MS };
+  // Whoever opens an answer as it begins may not have said so yet.
+  return { gatherMs: isWatched || args.seq === 0 ? GATHER_WATCHED_MS : GATHER_UNWATCHED_MS };
 }
 
 /** Whether the last chunk of an append ends the stream; refuses what is no append. */
@@ -202,17 +203,27 @@ export async function purgeChunks(ctx: MutationCtx, turn: string): Promise<void>
 }
 
 /** Somebody watches the chat session's answer. */
-export async function viewing(ctx: MutationCtx, person: Person, args: ChatArgs): Promise<Done> {
-  const chat = await chatRow(ctx, person, args.chatSessionId);
+export async function viewing(ctx: MutationCtx, person: Person, args: ViewingArgs): Promise<Done> {
+  const chat = await watched(ctx, person, args);
   const until = Date.now() + VIEWER_KEPT_MS;
-  const viewer = await viewerRow(ctx, chat.id);
+  const viewer = await viewerRow(ctx, chat);
   if (viewer === null) {
-    await ctx.db.insert("viewers", { chat: chat.id, until });
-    await arm(ctx, until, { kind: "viewerLeaves", chat: chat.id });
+    await ctx.db.insert("viewers", { chat, until });
+    await arm(ctx, until, { kind: "viewerLeaves", chat });
   } else {
     await ctx.db.patch(viewer._id, { until });
   }
   return {};
+}
+
+async function watched(ctx: MutationCtx, person: Person, { chatSessionId, turnId }: ViewingArgs): Promise<string> {
+  if (chatSessionId != null) {
+    return (await chatRow(ctx, person, chatSessionId)).id;
+  }
+  if (turnId != null) {
+    return (await turnRow(ctx, person, turnId)).chat;
+  }
+  throw refusal("invalid", "name the chat session or the turn that somebody watches");
 }
 
 /** Whoever watched may have gone. */

@@ -1,20 +1,28 @@
 //! A turn's chunk stream: appends are mutations, reads are a query whose cursor moves now and then.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
 use protocol::ids::TurnId;
 use protocol::secret::Secret;
 use protocol::wire::{Appended, Chunk};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::MissedTickBehavior;
+use tokio_util::task::AbortOnDropHandle;
 use transport::{Append, Call, Chunks, Transport as _, TransportError, Values};
 
 use crate::ConvexTransport;
+use crate::identity::Identity;
 
 /// The cursor before the first chunk.
 const START: &str = "-1";
 /// So many appends lie between the cursor and the newest one before it moves: each of them goes over the wire again
 /// with every further one, while each move is a call that costs.
 const CURSOR_EVERY: usize = 32;
+
+/// How often a live read says that somebody watches; the deployment believes it for 45 s.
+const VIEWING_EVERY: Duration = Duration::from_secs(20);
 
 pub(crate) async fn append(
     convex: &ConvexTransport,
@@ -127,9 +135,36 @@ impl Reader {
         ))
     }
 
+    /// Tells the deployment now and then that a person watches, so that the machine does not gather for long. When
+    /// it can't be told the answer comes in larger pieces, and nothing else is wrong.
+    fn say_viewing(&self) -> Option<AbortOnDropHandle<()>> {
+        let Ok(Identity::Person(_)) = Identity::of(self.credential.as_ref()) else {
+            return None;
+        };
+        let call = Call {
+            function: "worker.chat.viewing".to_owned(),
+            args: json!({ "turnId": self.turn }),
+            key: None,
+            credential: self.credential.clone(),
+        };
+        let convex = self.convex.clone();
+        let say = async move {
+            let mut times = tokio::time::interval(VIEWING_EVERY);
+            times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                times.tick().await;
+                if let Err(error) = convex.call(call.clone()).await {
+                    tracing::debug!(%error, "the deployment was not told that somebody watches");
+                }
+            }
+        };
+        Some(AbortOnDropHandle::new(tokio::spawn(say)))
+    }
+
     /// All there is and then what comes, until nothing will.
     fn follow(self) -> Chunks {
         let following = Following {
+            _viewing: self.say_viewing(),
             reader: self,
             pages: None,
             seen: 0,
@@ -147,6 +182,8 @@ impl Reader {
 /// A live read.
 struct Following {
     reader: Reader,
+    /// Says that somebody watches, for as long as this lives.
+    _viewing: Option<AbortOnDropHandle<()>>,
     /// The page at the cursor, as it grows.
     pages: Option<Values>,
     /// How many of its batches were passed on.
