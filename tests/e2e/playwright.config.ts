@@ -1,8 +1,10 @@
 import { defineConfig } from "@playwright/test";
 
+import type { BackendKind } from "./support/product.ts";
+
 const CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-export default defineConfig({
+export default defineConfig<{}, { backend: BackendKind }>({
   testDir: "specs",
   outputDir: "results/output",
   globalSetup: "./support/survivors.ts",
@@ -15,6 +17,11 @@ export default defineConfig({
   // How long something may take before it counts as never; no test is about speed.
   timeout: 300_000,
   expect: { timeout: 45_000 },
+  // The same tests on both backends; those of one of them say so by their folder.
+  projects: [
+    { name: "hub", use: { backend: "hub" }, testIgnore: "convex/**" },
+    { name: "convex", use: { backend: "convex" }, testIgnore: "hub/**" },
+  ],
   reporter: [["list"], ["./support/counts.ts"]],
   use: {
     browserName: "chromium",

@@ -1,7 +1,7 @@
 import { Chat, counted, watchGrowth } from "../support/chat.ts";
 import { expect, test } from "../support/test.ts";
 
-test("an answer streams in, each word once, and stands verified at the end", async ({ page, chat, picture }) => {
+test("an answer streams in, each word once, and stands verified at the end", async ({ page, chat, product, picture }) => {
   const samples = await watchGrowth(page, 0);
   const turn = await chat.send("count 200");
   await expect(page.getByTestId("chat-state")).toHaveAttribute("data-state", "busy");
@@ -11,7 +11,7 @@ test("an answer streams in, each word once, and stands verified at the end", asy
   await turn.completes();
   expect(await turn.text()).toBe(counted(200));
   const seen = (await samples()).filter((text) => text !== "");
-  expect(seen.length, "it was seen to grow").toBeGreaterThan(20);
+  expect(seen.length, "it was seen to grow").toBeGreaterThan(product.growthSeen);
   for (const text of seen) expect(counted(200).startsWith(text), `a beginning of the answer: ${text}`).toBe(true);
   await expect(page.getByTestId("chat-state")).toHaveAttribute("data-state", "ready");
   await expect(page.getByTestId("chat-title")).toHaveText("count 200");

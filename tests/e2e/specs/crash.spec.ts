@@ -1,7 +1,7 @@
 import type { Browser, Page } from "@playwright/test";
 
 import { Chat, counted } from "../support/chat.ts";
-import { Product } from "../support/product.ts";
+import type { Product } from "../support/product.ts";
 import { bare as test, expect, signedIn } from "../support/test.ts";
 
 async function open(browser: Browser, product: Product): Promise<{ page: Page; chat: Chat }> {
@@ -10,8 +10,8 @@ async function open(browser: Browser, product: Product): Promise<{ page: Page; c
   return { page, chat: await Chat.start(page) };
 }
 
-test("the agent is killed in the middle of a turn", async ({ newHome, browser, picture }) => {
-  const product = await Product.start(newHome());
+test("the agent is killed in the middle of a turn", async ({ startProduct, browser, picture }) => {
+  const product = await startProduct();
   const { page, chat } = await open(browser, product);
   const turn = await chat.send("count 400 60");
   await turn.reaches(30);
@@ -52,8 +52,8 @@ test("the agent is killed in the middle of a turn", async ({ newHome, browser, p
   await page.context().close();
 });
 
-test("everything is killed and started again", async ({ newHome, browser, picture }) => {
-  const product = await Product.start(newHome());
+test("everything is killed and started again", async ({ startProduct, browser, picture }) => {
+  const product = await startProduct();
   const { page, chat } = await open(browser, product);
   await chat.asked("say before the crash");
   const turn = await chat.send("count 400 60");
@@ -61,10 +61,7 @@ test("everything is killed and started again", async ({ newHome, browser, pictur
   await chat.queue("say what waited");
   const shown = await turn.text();
 
-  const agent = product.agentPid;
-  process.kill(product.process.pid, "SIGKILL");
-  process.kill(agent, "SIGKILL");
-  await product.process.ended;
+  await product.killAll();
   await expect.poll(() => product.home.living, { message: "nothing outlives a killed product" }).toEqual([]);
   await expect(page.getByTestId("connection-banner")).toContainText("Reconnecting");
   await picture(page, "page-cut-off");

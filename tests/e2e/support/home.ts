@@ -36,6 +36,11 @@ export class Home {
     return this.#keep(new Started(ORCHESTRATOR, args, { env: { ...this.env, ...env }, cwd: this.path, ...rest }));
   }
 
+  /** Starts another program of the tests. */
+  startProgram(program: string, args: readonly string[]): Started {
+    return this.#keep(new Started(program, args, { env: this.env, cwd: this.path }));
+  }
+
   /** Runs `orchestrator` to its end. */
   async run(args: readonly string[], options: { env?: NodeJS.ProcessEnv; input?: string } = {}): Promise<End & { stdout: string; stderr: string }> {
     const started = this.start(args, { input: "", ...options });

@@ -3,61 +3,89 @@ import { readFileSync } from "node:fs";
 import type { Home } from "./home.ts";
 import type { Started } from "./process.ts";
 
-/** `orchestrator up --demo`: hub, page, this computer's machine and the scripted model. */
-export class Product {
+/** Which backend the product runs on: a project of playwright.config.ts each. */
+export type BackendKind = "hub" | "convex";
+
+/** The product as its owner starts it: backend, page, this computer's machine and the scripted model. */
+export interface Product {
+  readonly backend: BackendKind;
+  /** Where `orchestrator up --demo` runs. */
+  readonly home: Home;
+  readonly process: Started;
+  /** The link that signs in. */
+  readonly link: string;
+  /** Where the page is. */
+  readonly url: string;
+  /** What a new machine's command line is given as `--backend`. */
+  readonly machineAddress: string;
+  /** How soon the page tells that a machine's process was killed: at once, or when its lease is over. */
+  readonly lossShownMs: number;
+  /** How often an answer that takes a few seconds is seen to grow, at least. */
+  readonly growthSeen: number;
+  /** Starts it once more where it was, so that open pages find it. */
+  startAgain(): Promise<void>;
+  /** Everything ends at once, as when the power fails; the backend keeps what it had. */
+  killAll(): Promise<void>;
+  /** The process of this computer's machine. */
+  readonly agentPid: number;
+  /** The real opencode processes that run for it. */
+  readonly opencodes: number[];
+  /** Another sign-in link, as a person gets one who has lost the first. */
+  newLink(): Promise<string>;
+}
+
+/** What the product is on every backend: one `orchestrator up --demo`. */
+export abstract class Up {
   readonly home: Home;
   process: Started;
-  /** The link that signs in, once. */
   link = "";
-  /** Where the page is. */
   url = "";
+  readonly #args: readonly string[];
 
-  private constructor(home: Home, process: Started) {
+  constructor(home: Home, args: readonly string[]) {
     this.home = home;
-    this.process = process;
+    this.#args = args;
+    this.process = this.#start("127.0.0.1:0");
   }
 
-  static async start(home: Home): Promise<Product> {
-    const product = new Product(home, home.start(upArgs("127.0.0.1:0")));
-    await product.#ready();
-    return product;
-  }
-
-  /** Starts it once more where it was, so that open pages find it. */
-  async startAgain(): Promise<void> {
-    this.process = this.home.start(upArgs(new URL(this.url).host));
-    await this.#ready();
-  }
-
-  async #ready(): Promise<void> {
+  async ready(): Promise<void> {
     const [, link = ""] = await this.process.says("stdout", /^(http\S+)$/m);
     this.link = link;
     this.url = new URL(link).origin;
     await this.process.says("stderr", /ready: this computer is online/);
   }
 
-  /** The process of this computer's machine. */
+  async startAgain(): Promise<void> {
+    this.process = this.#start(new URL(this.url).host);
+    await this.ready();
+  }
+
+  async killAll(): Promise<void> {
+    const agent = this.agentPid;
+    process.kill(this.process.pid, "SIGKILL");
+    process.kill(agent, "SIGKILL");
+    await this.process.ended;
+  }
+
   get agentPid(): number {
     const agents = this.home.living.filter(({ pid, command }) => command.includes(" machine --supervised") && parentOf(pid) === this.process.pid);
     if (agents.length !== 1 || agents[0] === undefined) throw new Error(`there is not one machine process, but ${agents.length}`);
     return agents[0].pid;
   }
 
-  /** The real opencode processes that run for it. */
   get opencodes(): number[] {
     return this.home.living.filter(({ command }) => / acp /.test(command) && !command.includes("supervise")).map(({ pid }) => pid);
   }
 
-  /** Another sign-in link, as a person gets one who has lost the first. */
   async newLink(): Promise<string> {
     const { stdout, stderr, code } = await this.home.run(["link", "--demo"]);
     if (code !== 0 || !stdout.startsWith("http")) throw new Error(`no link: ${stdout}${stderr}`);
     return stdout.trim();
   }
-}
 
-function upArgs(listen: string): string[] {
-  return ["up", "--demo", "--listen", listen];
+  #start(listen: string): Started {
+    return this.home.start(["up", "--demo", "--listen", listen, ...this.#args]);
+  }
 }
 
 function parentOf(pid: number): number {

@@ -4,8 +4,10 @@ import { resolve } from "node:path";
 import { expect, test as base, type Browser, type BrowserContext, type Page } from "@playwright/test";
 
 import { Chat } from "./chat.ts";
+import { ConvexProduct } from "./convex-product.ts";
 import { Home } from "./home.ts";
-import { Product } from "./product.ts";
+import { HubProduct } from "./hub-product.ts";
+import type { BackendKind, Product } from "./product.ts";
 
 export { expect };
 
@@ -14,12 +16,18 @@ const PICTURES = resolve(import.meta.dirname, "../results/pictures");
 interface Homes {
   /** A new computer; its processes are ended and counted when the test is over. */
   newHome: () => Home;
+  /** A product of the test's own. */
+  startProduct: () => Promise<Product>;
   /** Keeps a picture of a state that is worth looking at. */
   picture: (page: Page, name: string) => Promise<void>;
 }
 
 /** For tests that start the product themselves. */
-export const bare = base.extend<Homes>({
+export const bare = base.extend<Homes, { backend: BackendKind }>({
+  backend: ["hub", { option: true, scope: "worker" }],
+  startProduct: async ({ backend, newHome }, use) => {
+    await use(() => startProduct(backend, newHome));
+  },
   newHome: async ({}, use, info) => {
     const homes: Home[] = [];
     await use(() => {
@@ -32,10 +40,11 @@ export const bare = base.extend<Homes>({
     }
     for (const home of homes.toReversed()) await home.leave();
   },
-  picture: async ({}, use) => {
-    mkdirSync(PICTURES, { recursive: true });
+  picture: async ({ backend }, use) => {
+    const folder = resolve(PICTURES, backend);
+    mkdirSync(folder, { recursive: true });
     await use(async (page, name) => {
-      await page.screenshot({ path: resolve(PICTURES, `${name}.png`), animations: "disabled" });
+      await page.screenshot({ path: resolve(folder, `${name}.png`), animations: "disabled" });
     });
   },
 });
@@ -48,16 +57,20 @@ interface Signed {
 /** For tests that share one running product, whose owner is signed in. */
 export const test = bare.extend<{ product: Product; chat: Chat; another: () => Promise<Page> }, { signed: Signed }>({
   signed: [
-    async ({ browser }, use) => {
-      const home = new Home();
+    async ({ browser, backend }, use) => {
+      const homes: Home[] = [];
       try {
-        const product = await Product.start(home);
+        const product = await startProduct(backend, () => {
+          const home = new Home();
+          homes.push(home);
+          return home;
+        });
         const context = await signedIn(browser, product.link);
         const state = await context.storageState();
         await context.close();
         await use({ product, state });
       } finally {
-        await home.leave();
+        for (const home of homes.toReversed()) await home.leave();
       }
     },
     { scope: "worker", timeout: 120_000 },
@@ -86,6 +99,13 @@ export const test = bare.extend<{ product: Product; chat: Chat; another: () => P
     for (const context of contexts) await context.close();
   },
 });
+
+function startProduct(backend: BackendKind, newHome: () => Home): Promise<Product> {
+  if (backend === "hub") return HubProduct.start(newHome());
+  // Made first, so that it is left last.
+  const bridgeHome = newHome();
+  return ConvexProduct.start(newHome(), bridgeHome);
+}
 
 /** A new browser, signed in by a link. */
 export async function signedIn(browser: Browser, link: string): Promise<BrowserContext> {

@@ -1,0 +1,72 @@
+import { createPrivateKey, sign, type KeyObject } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { Bridge } from "./bridge.ts";
+import type { Home } from "./home.ts";
+import { Up, type Product } from "./product.ts";
+
+const KEY_FILE = ".local/share/opencode-orchestrator-demo/convex-key.json";
+
+/** On Convex: the functions run in the bridge, on a computer of its own as far as the product can tell. */
+export class ConvexProduct extends Up implements Product {
+  readonly backend = "convex";
+  // The lease is 45 s, and nobody sees the connection but Convex.
+  readonly lossShownMs = 75_000;
+  // An append gathers for half a second while somebody watches.
+  readonly growthSeen = 4;
+  readonly bridge: Bridge;
+
+  private constructor(home: Home, bridge: Bridge) {
+    super(home, ["--convex", bridge.url]);
+    this.bridge = bridge;
+  }
+
+  static async start(home: Home, bridgeHome: Home): Promise<ConvexProduct> {
+    const product = new ConvexProduct(home, await Bridge.start(bridgeHome, { auth: await mintKey(home) }));
+    await product.ready();
+    return product;
+  }
+
+  get machineAddress(): string {
+    return `convex+${this.bridge.url}`;
+  }
+
+  override async killAll(): Promise<void> {
+    await super.killAll();
+    await this.bridge.refuse(true);
+  }
+
+  override async startAgain(): Promise<void> {
+    await this.bridge.refuse(false);
+    await super.startAgain();
+  }
+
+  /** A link that is good for so long only, by the owner's own key. */
+  linkFor(seconds: number): string {
+    const key = JSON.parse(readFileSync(join(this.home.path, KEY_FILE), "utf8")) as { issuer: string; subject: string; keyId: string; privateKey: string };
+    const now = Math.floor(Date.now() / 1_000);
+    const token = signed(createPrivateKey({ key: Buffer.from(key.privateKey, "base64"), format: "der", type: "pkcs8" }), key.keyId, {
+      iss: key.issuer,
+      sub: key.subject,
+      aud: "orchestrator",
+      name: "owner",
+      iat: now,
+      exp: now + seconds,
+    });
+    return `${this.url}/sign-in#token=${token}`;
+  }
+}
+
+/** Makes the owner's key; gives what the deployment has to know of it. */
+export async function mintKey(home: Home): Promise<string> {
+  const { stdout, stderr, code } = await home.run(["convex", "mint-key", "--demo"]);
+  if (code !== 0) throw new Error(`no key: ${stderr}`);
+  return stdout.trim();
+}
+
+function signed(key: KeyObject, kid: string, claims: object): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = `${part({ alg: "ES256", typ: "JWT", kid })}.${part(claims)}`;
+  return `${text}.${sign("sha256", Buffer.from(text), { key, dsaEncoding: "ieee-p1363" }).toString("base64url")}`;
+}
