@@ -200,3 +200,39 @@ fn text(value: &Value) -> String {
 fn code(code: &ErrorCode) -> String {
     serde_json::to_value(code).map_or_else(|_| String::new(), |code| text(&code))
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::state::COMMAND;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_happened_between_two_looks_is_told_by_the_shortest_way() {
+        assert_eq!(
+            way(&COMMAND, "leased", "succeeded"),
+            [("leased", "running"), ("running", "succeeded")]
+        );
+        assert_eq!(way(&COMMAND, "leased", "leased"), []);
+    }
+
+    #[test]
+    fn a_command_that_was_taken_again_has_waited_in_between() {
+        let mut coverage = Coverage::default();
+        coverage.begin("s");
+        let command = |state: &str, attempt: u64| json!({ "commands": [{ "id": "c", "state": state, "attempt": attempt }] });
+        for (state, attempt) in [("queued", 0), ("leased", 1), ("running", 1), ("leased", 2)] {
+            coverage.observe(&command(state, attempt));
+        }
+        let taken: Vec<_> = coverage.taken.keys().map(|row| (row.1, row.2)).collect();
+        assert_eq!(
+            taken,
+            [
+                ("leased", "running"),
+                ("queued", "leased"),
+                ("running", "queued")
+            ]
+        );
+    }
+}

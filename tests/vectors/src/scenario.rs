@@ -129,16 +129,22 @@ pub fn load(path: &Path) -> Result<Scenario, String> {
 /// All scenarios by name, or only those whose name contains what the environment variable `VECTOR` holds.
 ///
 /// # Errors
-/// What is wrong with a file.
+/// What is wrong with a file, or that there is none.
 pub fn load_all() -> Result<Vec<Scenario>, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("backend");
     let wanted = std::env::var("VECTOR").unwrap_or_default();
+    let is_wanted = |path: &PathBuf| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        path.extension().is_some_and(|ending| ending == "json") && name.contains(&wanted)
+    };
     let entries = std::fs::read_dir(&directory).map_err(|error| error.to_string())?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
-        .filter(|path| path.to_string_lossy().contains(&wanted))
+        .filter(is_wanted)
         .collect();
+    if files.is_empty() {
+        return Err(format!("no scenario has {wanted:?} in its name"));
+    }
     files.sort();
     files.iter().map(|path| load(path)).collect()
 }
@@ -146,11 +152,11 @@ pub fn load_all() -> Result<Vec<Scenario>, String> {
 fn steps(raw: Vec<RawStep>) -> Result<Vec<Step>, String> {
     let numbered = raw.into_iter().enumerate();
     numbered
-        .map(|(index, raw)| step(raw).map_err(|error| format!("step {}: {error}", index + 1)))
+        .map(|(index, raw)| step_of(raw).map_err(|error| format!("step {}: {error}", index + 1)))
         .collect()
 }
 
-fn step(raw: RawStep) -> Result<Step, String> {
+fn step_of(raw: RawStep) -> Result<Step, String> {
     let times = raw.times;
     Ok(Step {
         times,
@@ -222,5 +228,51 @@ fn expected(value: Option<Value>, error: Option<Value>) -> Result<Expected, Stri
         (Some(value), None) => Ok(Expected::Value(value)),
         (None, Some(error)) => Ok(Expected::Error(error)),
         (Some(_), Some(_)) => Err("it can't both succeed and be refused".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(step: &str) -> Result<Step, String> {
+        step_of(serde_json::from_str(step).map_err(|error: serde_json::Error| error.to_string())?)
+    }
+
+    #[test]
+    fn a_key_that_is_null_is_not_one_that_is_left_out() {
+        for (text, expected) in [
+            (r#"{"as": "ann", "call": "f"}"#, "Fresh"),
+            (r#"{"as": "ann", "call": "f", "key": null}"#, "None"),
+            (r#"{"as": "ann", "call": "f", "key": "k"}"#, "Named(\"k\")"),
+        ] {
+            let Act::Call { key, .. } = read(text).unwrap().act else {
+                panic!("{text} is a call");
+            };
+            assert_eq!(format!("{key:?}"), expected);
+        }
+    }
+
+    #[test]
+    fn a_step_that_does_not_read_says_why() {
+        for (text, why) in [
+            (r#"{"call": "f"}"#, "\"as\" is missing"),
+            (r#"{"as": "ann"}"#, "\"call\" is missing"),
+            (
+                r#"{"as": "ann", "call": "f", "reply": {}, "error": {}}"#,
+                "both",
+            ),
+            (
+                r#"{"as": "ann", "call": "f", "replies": {}}"#,
+                "unknown field",
+            ),
+            (
+                r#"{"as": "$c", "append": "$turn", "seq": 0, "chunks": []}"#,
+                "epoch",
+            ),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
     }
 }

@@ -251,3 +251,92 @@ fn same_number(one: &Value, other: &Value) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fits(expected: Value, got: Value) -> bool {
+        compare(&expected, &got, &mut Bindings::new(), "").is_ok()
+    }
+
+    #[test]
+    fn objects_are_exact_unless_they_are_open_and_null_is_absent() {
+        assert!(fits(json!({"a": 1, "b": null}), json!({"a": 1, "c": null})));
+        assert!(!fits(json!({"a": 1}), json!({"a": 1, "b": 2})));
+        assert!(fits(json!({"a": 1, "...": true}), json!({"a": 1, "b": 2})));
+        assert!(!fits(json!({"b": 2, "...": true}), json!({"a": 1})));
+        assert!(!fits(json!({}), json!(null)));
+    }
+
+    #[test]
+    fn arrays_are_in_order_unless_they_are_open() {
+        assert!(!fits(json!([1, 2]), json!([2, 1])));
+        assert!(!fits(json!([1]), json!([1, 2])));
+        assert!(fits(json!(["...", 2, 1]), json!([1, 3, 2])));
+        assert!(!fits(json!(["...", 4]), json!([1, 3, 2])));
+    }
+
+    #[test]
+    fn a_variable_binds_once_and_is_itself_from_then_on() {
+        let mut bindings = Bindings::new();
+        let pair = json!(["$a", {"x": "$a"}]);
+        assert!(compare(&pair, &json!(["one", {"x": "two"}]), &mut bindings, "").is_err());
+        assert_eq!(bindings["a"], "one");
+        assert!(compare(&json!("$a"), &json!("two"), &mut bindings, "").is_err());
+        assert!(compare(&json!("is ${a}!"), &json!("is one!"), &mut bindings, "").is_ok());
+        assert!(compare(&json!("$b"), &json!(null), &mut bindings, "").is_err());
+        assert_eq!(
+            fill(&json!(["$a", "${a}x"]), &bindings),
+            Ok(json!(["one", "onex"]))
+        );
+        assert!(fill(&json!("$b"), &bindings).is_err());
+    }
+
+    #[test]
+    fn what_an_element_that_did_not_match_bound_is_forgotten() {
+        let mut bindings = Bindings::new();
+        let expected = json!(["...", {"id": "$id", "state": "b"}]);
+        let got = json!([{"id": 1, "state": "a"}, {"id": 2, "state": "b"}]);
+        assert!(compare(&expected, &got, &mut bindings, "").is_ok());
+        assert_eq!(bindings["id"], 2);
+    }
+
+    #[test]
+    fn short_forms_stand_for_what_they_say() {
+        assert!(fits(json!({"at": 5}), json!(START_MS + 5)));
+        assert!(fits(json!({"any": true}), json!([])) && !fits(json!({"any": true}), json!(null)));
+        assert!(
+            fits(json!({"starts": "a"}), json!("ab")) && !fits(json!({"starts": "b"}), json!("ab"))
+        );
+        assert!(fits(json!({"repeat": ["ab", 2]}), json!("abab")));
+        assert!(fits(
+            json!({"list": [{"n": "#"}, 2]}),
+            json!([{"n": "0"}, {"n": "1"}])
+        ));
+        assert!(fits(json!(1), json!(1.0)) && !fits(json!(1), json!("1")));
+        let filled = fill(&json!({"list": ["a#", 2]}), &Bindings::new());
+        assert_eq!(filled, Ok(json!(["a0", "a1"])));
+    }
+
+    #[test]
+    fn a_repetition_numbers_all_but_what_a_list_numbers() {
+        let value = json!({"a": "x#", "b": {"list": ["y#", 1]}, "#": 1});
+        let expected = json!({"a": "x7", "b": {"list": ["y#", 1]}, "#": 1});
+        assert_eq!(numbered(&value, 7), expected);
+    }
+
+    #[test]
+    fn a_mismatch_says_where_it_is() {
+        let expected = json!({"a": [{"b": 1}]});
+        let mismatch = compare(
+            &expected,
+            &json!({"a": [{"b": 2}]}),
+            &mut Bindings::new(),
+            "",
+        );
+        assert_eq!(mismatch.unwrap_err().path, ".a[0].b");
+    }
+}
