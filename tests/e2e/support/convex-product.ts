@@ -1,4 +1,4 @@
-import { createPrivateKey, sign, type KeyObject } from "node:crypto";
+import { createPrivateKey, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -44,17 +44,38 @@ export class ConvexProduct extends Up implements Product {
 
   /** A link that is good for so long only, by the owner's own key. */
   linkFor(seconds: number): string {
-    const key = JSON.parse(readFileSync(join(this.home.path, KEY_FILE), "utf8")) as { issuer: string; subject: string; keyId: string; privateKey: string };
+    return `${this.url}/sign-in#token=${OwnerKey.in(this.home).token(seconds)}`;
+  }
+}
+
+interface KeyFile {
+  issuer: string;
+  subject: string;
+  keyId: string;
+  privateKey: string;
+}
+
+/** The key of a computer's owner, for tokens that the command line would not make. */
+export class OwnerKey {
+  readonly #file: KeyFile;
+
+  private constructor(file: KeyFile) {
+    this.#file = file;
+  }
+
+  static in(home: Home): OwnerKey {
+    return new OwnerKey(JSON.parse(readFileSync(join(home.path, KEY_FILE), "utf8")) as KeyFile);
+  }
+
+  /** A token that is good for so long; for less than nothing, one that was. */
+  token(seconds: number): string {
+    const { issuer, subject, keyId, privateKey } = this.#file;
     const now = Math.floor(Date.now() / 1_000);
-    const token = signed(createPrivateKey({ key: Buffer.from(key.privateKey, "base64"), format: "der", type: "pkcs8" }), key.keyId, {
-      iss: key.issuer,
-      sub: key.subject,
-      aud: "orchestrator",
-      name: "owner",
-      iat: now,
-      exp: now + seconds,
-    });
-    return `${this.url}/sign-in#token=${token}`;
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const claims = { iss: issuer, sub: subject, aud: "orchestrator", name: "owner", iat: now - 600, exp: now + seconds };
+    const text = `${part({ alg: "ES256", typ: "JWT", kid: keyId })}.${part(claims)}`;
+    const key = createPrivateKey({ key: Buffer.from(privateKey, "base64"), format: "der", type: "pkcs8" });
+    return `${text}.${sign("sha256", Buffer.from(text), { key, dsaEncoding: "ieee-p1363" }).toString("base64url")}`;
   }
 }
 
@@ -63,10 +84,4 @@ export async function mintKey(home: Home): Promise<string> {
   const { stdout, stderr, code } = await home.run(["convex", "mint-key", "--demo"]);
   if (code !== 0) throw new Error(`no key: ${stderr}`);
   return stdout.trim();
-}
-
-function signed(key: KeyObject, kid: string, claims: object): string {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = `${part({ alg: "ES256", typ: "JWT", kid })}.${part(claims)}`;
-  return `${text}.${sign("sha256", Buffer.from(text), { key, dsaEncoding: "ieee-p1363" }).toString("base64url")}`;
 }
