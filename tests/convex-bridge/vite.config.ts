@@ -8,6 +8,6 @@ export default defineConfig({
     environment: "node",
     restoreMocks: true,
     // Generous, since the machine may be busy with builds: a hang is what this is to end.
-    testTimeout: 60_000,
+    testTimeout: 300_000,
   },
 });

@@ -8,6 +8,7 @@ import { Meter, type Cause, type Counts } from "./counts.ts";
 import { failureOf, KnownFailure, type Failure } from "./errors.ts";
 import { Execution, watchSyscalls, type Job } from "./execution.ts";
 import type { FunctionKind, Functions } from "./functions.ts";
+import { unfitInCall } from "./limits.ts";
 import type { ReadSet, Write } from "./readset.ts";
 import { misfit } from "./validator.ts";
 
@@ -97,8 +98,9 @@ export class Engine {
   /** The timestamp is that of the commit; none when the function failed. */
   async mutation(call: Call): Promise<{ outcome: Outcome; ts?: bigint }> {
     const { outcome, execution } = await this.execute("mutation", call, "client");
-    if ("failure" in outcome) return { outcome };
-    return { outcome, ts: await this.commit(execution) };
+    if ("value" in outcome) return { outcome, ts: await this.commit(execution) };
+    if ((await execution.writes()).length > 0) await this.commit(execution);
+    return { outcome };
   }
 
   /** An action holds everything else back while it runs, and its writes are seen when it ends: a simplification. */
@@ -147,10 +149,15 @@ export class Engine {
       const { args: validator } = this.functions.find(call.path, kind);
       found = true;
       const args = argumentsOf(call);
+      const unfit = unfitInCall(args);
+      if (unfit !== undefined) throw new KnownFailure(`Invalid arguments for ${call.path}: ${unfit}`);
       const text = misfit(validator, args);
       if (text !== undefined) throw new KnownFailure(`ArgumentValidationError: ${text}`);
-      const value = await execution.run(() => this.invoke(kind, call, args));
-      outcome = { value: convexToJson(value ?? null) };
+      const value = (await execution.run(() => this.invoke(kind, call, args))) ?? null;
+      const unfitResult = unfitInCall(value);
+      // convex-test has committed a mutation by now, which Convex would not have: it is a defect either way.
+      if (unfitResult !== undefined) throw new KnownFailure(`${call.path}'s result: ${unfitResult}`);
+      outcome = { value: convexToJson(value) };
     } catch (thrown) {
       const failure = failureOf(thrown);
       if (failure.data === undefined) this.log(`${call.path}: ${failure.text}`);

@@ -5,6 +5,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { getDocumentSize, jsonToConvex, type JSONValue } from "convex/values";
 import { moment, type Clock, type Moment } from "./clock.ts";
 import { Meter } from "./counts.ts";
+import { unfitDocument } from "./limits.ts";
 import { RangeRead, ReadSet, type Doc, type SerializedQuery, type Write } from "./readset.ts";
 
 type Syscalls = {
@@ -156,6 +157,8 @@ export class Execution implements Moment {
     const read = (): Promise<string> => document(() => raw("1.0/get", JSON.stringify({ id })));
     this.touch(id, before, read);
     const now = docOf(await read());
+    const text = now === null ? undefined : unfitDocument(now);
+    if (text !== undefined) throw new Error(text);
     this.meter.wrote(now === null ? 0 : getDocumentSize(now));
   }
 

@@ -264,7 +264,9 @@ export class Session {
     for (const modification of this.modifications.splice(0)) {
       const { queryId } = modification;
       if (modification.type === "Add") {
-        this.queries.set(queryId, { path: modification.udfPath, args: modification.args });
+        // The Rust client names the module's file when it asks again.
+        const path = modification.udfPath.replace(/\.js(?=:|$)/, "");
+        this.queries.set(queryId, { path, args: modification.args });
       } else {
         this.queries.delete(queryId);
         modifications.push({ type: "QueryRemoved", queryId });
