@@ -152,7 +152,7 @@ function isQueryOf(name: string): boolean {
 }
 
 function envelopeOf(actor: Actor, body: JsonObject): Record<string, JSONValue> {
-  return (actor.kind === "machine" ? { ...body, token: actor.token } : body);
+  return actor.kind === "machine" ? { ...body, token: actor.token } : body;
 }
 
 function refusalIn(error: unknown): unknown {
