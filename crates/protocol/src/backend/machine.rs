@@ -186,10 +186,11 @@ impl<R: Rows> Backend<'_, R> {
         })?;
         let mut machine: MachineRow = load(self.rows, &key::machine(&row.machine))?
             .ok_or_else(|| CallError::not_found("machine"))?;
-        if self.is_repeated(&row, args.nonce.as_ref())? {
+        let secret = machine_secret(&args.registration_key, args.nonce.as_ref(), self.entropy);
+        if self.is_repeated(&row, args.nonce.as_ref(), &secret)? {
             return Ok(MachineCredentials {
                 machine_id: machine.id,
-                secret: machine_secret(&args.registration_key, args.nonce.as_ref(), self.entropy),
+                secret,
                 name: machine.name,
             });
         }
@@ -225,7 +226,6 @@ impl<R: Rows> Backend<'_, R> {
         }
         machine.key_hash = None;
         machine.info = Some(bounded_info(args.info));
-        let secret = machine_secret(&args.registration_key, args.nonce.as_ref(), self.entropy);
         let credentials = CredentialsRow {
             secret: secret.hash(),
             connection: None,
@@ -241,10 +241,19 @@ impl<R: Rows> Backend<'_, R> {
         })
     }
 
-    /// Whether the key was used by this very request, whose answer may have been lost.
-    fn is_repeated(&self, key: &KeyRow, nonce: Option<&Secret>) -> Result<bool, CallError> {
+    /// Whether the key was used by this very request, whose answer may have been lost, and what it got still holds.
+    fn is_repeated(
+        &self,
+        key: &KeyRow,
+        nonce: Option<&Secret>,
+        secret: &Secret,
+    ) -> Result<bool, CallError> {
         match (&key.nonce, nonce) {
-            (Some(used), Some(nonce)) if used.matches(nonce) => self.never_connected(&key.machine),
+            (Some(used), Some(nonce)) if used.matches(nonce) => {
+                let credentials: Option<CredentialsRow> =
+                    load(self.rows, &key::credentials(&key.machine))?;
+                Ok(credentials.is_some_and(|row| row.epoch == 0 && row.secret.matches(secret)))
+            }
             _ => Ok(false),
         }
     }
