@@ -127,11 +127,26 @@ describe("a call", () => {
     const client = page.connected();
     const first = page.backend.call("machine.create", { name: "box" }, { key: "idk_9" });
     const lost = expect(first).rejects.toMatchObject({ code: "network" });
-    await vi.advanceTimersByTimeAsync(CALL_TIMEOUT_MS);
+    await vi.advanceTimersByTimeAsync(CALL_TIMEOUT_MS - 1_000);
+    client.events.onMessage();
+    await vi.advanceTimersByTimeAsync(1_000);
     await lost;
     page.backend.call("machine.create", { name: "box" }, { key: "idk_9" }).catch(() => undefined);
     await tick();
     expect(client.mutations.map(({ envelope }) => envelope.key)).toEqual(["idk_9", "idk_9"]);
+  });
+
+  it("that meets silence finds the connection dead, and says so", async () => {
+    const client = page.connected();
+    const calling = page.backend.call("machine.create", { name: "box" });
+    const lost = expect(calling).rejects.toMatchObject({ code: "network" });
+    await vi.advanceTimersByTimeAsync(CALL_TIMEOUT_MS);
+    await lost;
+    expect(client.closed).toBe(true);
+    expect(page.backend.connection.get()).toEqual({ kind: "stale", since: START });
+    await vi.advanceTimersByTimeAsync(1);
+    page.client.accept();
+    expect(page.backend.connection.get()).toEqual({ kind: "live" });
   });
 
   it("that the deployment was too busy for is repeated under one key", async () => {

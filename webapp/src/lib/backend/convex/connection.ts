@@ -83,7 +83,7 @@ export class ConvexConnection {
     this.#openClient = openClient;
     this.#watchVersion();
     this.#stopListening = onWake(() => {
-      if (this.#lastMessageAt !== null && Date.now() - this.#lastMessageAt > SUSPECT_AFTER_MS) this.#rebuild();
+      if (this.#silentMs() > SUSPECT_AFTER_MS) this.#rebuild();
     });
   }
 
@@ -131,7 +131,7 @@ export class ConvexConnection {
       stop = this.follow(name, envelope, { onValue: resolve, onError: reject });
     });
     try {
-      return await inTime(Promise.race([answer, gone]));
+      return await this.#inTime(Promise.race([answer, gone]));
     } finally {
       stop();
     }
@@ -144,7 +144,7 @@ export class ConvexConnection {
   async mutate(name: string, envelope: Envelope): Promise<unknown> {
     const { client, gone } = await this.#live();
     try {
-      return await inTime(Promise.race([client.mutate(name, envelope), gone]));
+      return await this.#inTime(Promise.race([client.mutate(name, envelope), gone]));
     } catch (error) {
       throw this.#judge(refusalOf(error, name), name);
     }
@@ -190,6 +190,27 @@ export class ConvexConnection {
       const stop = this.state.subscribe(look);
       this.#waiting.add(look);
     });
+  }
+
+  /** What came of a call within the time, or that nothing did. */
+  async #inTime<T>(result: Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(unreachable());
+        // Not even a ping: the connection is dead, whatever it looks like.
+        if (this.#silentMs() >= CALL_TIMEOUT_MS) this.#rebuild();
+      }, CALL_TIMEOUT_MS);
+    });
+    try {
+      return await Promise.race([result, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #silentMs(): number {
+    return this.#lastMessageAt === null ? 0 : Date.now() - this.#lastMessageAt;
   }
 
   #watchVersion(): void {
@@ -370,19 +391,6 @@ export class ConvexConnection {
     }
     open?.leave(why);
     open?.client.close();
-  }
-}
-
-/** What came of a call within the time, or that nothing did. */
-async function inTime<T>(result: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(unreachable()), CALL_TIMEOUT_MS);
-  });
-  try {
-    return await Promise.race([result, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
