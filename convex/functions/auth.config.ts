@@ -3,8 +3,8 @@ import type { AuthConfig } from "convex/server";
 const providers = process.env.ORCHESTRATOR_AUTH;
 if (!providers) {
   throw new Error(
-    "ORCHESTRATOR_AUTH is not set, so nobody could sign in. Set it to a JSON array of Convex auth providers: " +
-      "`npx convex env set ORCHESTRATOR_AUTH '[…]'`.",
+    "ORCHESTRATOR_AUTH is not set, so nobody could sign in. Make a key and set it: " +
+      "`orchestrator convex mint-key`, then `orchestrator convex auth | npx convex env set ORCHESTRATOR_AUTH`.",
   );
 }
 

@@ -2,12 +2,16 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 
 /** A value as JSON with each object's members in one order, so that equal values have equal texts. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, member: unknown) =>
-    typeof member === "object" && member !== null && !Array.isArray(member)
-      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : member,
-  );
+export const canonicalJson = (value: unknown): string => JSON.stringify(value, inOrder);
+
+function inOrder(_: string, value: unknown): unknown {
+  if (typeof value === "bigint") {
+    // No argument is one, but whoever sends one is to hear so.
+    return `${value}n`;
+  }
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;
 }
 
 /** SHA-256 of texts, each ended by a zero byte, in hexadecimal. */

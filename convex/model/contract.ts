@@ -1,5 +1,5 @@
 import { decodeArgs, decodeAs, type Schema } from "./decode";
-import { FUNCTIONS, type Done, type Functions, type NoArgs } from "./gen/wire";
+import { FUNCTIONS, type Appended, type Done, type Functions, type NoArgs } from "./gen/wire";
 
 /** Who may call a function: the contract's three kinds, and for streams whoever may see the turn. */
 export type Access = "anyone" | "person" | "machine" | "either";

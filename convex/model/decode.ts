@@ -181,6 +181,6 @@ function definition(reference: string): Schema {
 }
 
 function misfit(value: unknown, expected: string): never {
-  const shown = typeof value === "object" && value !== null ? "this" : JSON.stringify(value ?? null).slice(0, 64);
+  const shown = typeof value === "object" && value !== null ? "this" : String(value).slice(0, 64);
   throw new Misfit(`${shown} is not ${expected}`);
 }

@@ -88,7 +88,7 @@ export const machinesOf = (ctx: QueryCtx, person: Person): Promise<Doc<"machines
     .withIndex("by_owner_open_id", (q) => q.eq("owner", person.id).eq("open", true))
     .take(LIMITS.machinesMax);
 
-export async function neverConnected(ctx: QueryCtx, machine: string): Promise<boolean> {
+async function neverConnected(ctx: QueryCtx, machine: string): Promise<boolean> {
   return (await credentialsOf(ctx, machine))?.epoch === 0;
 }
 

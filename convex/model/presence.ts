@@ -14,21 +14,21 @@ type Link = Doc<"presence">["link"];
 export async function heartbeat(ctx: MutationCtx, machine: Machine, args: HeartbeatArgs): Promise<Done> {
   const presence = await presenceRow(ctx, machine.id);
   // One that the goodbye has overtaken is no sign of life.
-  if (presence?.link !== "Left") {
-    await setLink(ctx, machine.id, args.draining ? "Draining" : "Up");
+  if (presence?.link !== "left") {
+    await setLink(ctx, machine.id, args.draining ? "draining" : "up");
   }
   return {};
 }
 
 export async function disconnect(ctx: MutationCtx, machine: Machine, _: DisconnectArgs): Promise<Done> {
-  await setLink(ctx, machine.id, "Left");
+  await setLink(ctx, machine.id, "left");
   return {};
 }
 
 /** A new connection has begun. */
 export async function beginPresence(ctx: MutationCtx, machine: string, epoch: number): Promise<void> {
   const now = Date.now();
-  const fresh = { machine, epoch, link: "Up", since: now } as const;
+  const fresh = { machine, epoch, link: "up", since: now } as const;
   const presence = await presenceRow(ctx, machine);
   if (presence === null) {
     await ctx.db.insert("presence", fresh);
@@ -46,14 +46,14 @@ export async function setLink(ctx: MutationCtx, machine: string, link: Link): Pr
     return;
   }
   const now = Date.now();
-  if (link === "Up" || link === "Draining") {
+  if (link === "up" || link === "draining") {
     await renewLease(ctx, machine);
-  } else if (link === "Left") {
+  } else if (link === "left") {
     await ctx.db.patch(lease._id, { seenAt: now });
   }
   // A goodbye that is said again is a later one.
-  if (presence.link !== link || link === "Left") {
-    await ctx.db.patch(presence._id, { link, since: link === "Lost" ? lease.seenAt : now });
+  if (presence.link !== link || link === "left") {
+    await ctx.db.patch(presence._id, { link, since: link === "lost" ? lease.seenAt : now });
   }
 }
 
@@ -82,14 +82,14 @@ async function renewLease(ctx: MutationCtx, machine: string): Promise<void> {
 export async function leaseEnds(ctx: MutationCtx, machine: string, at: number): Promise<void> {
   const presence = await presenceRow(ctx, machine);
   const lease = await leaseRow(ctx, machine);
-  if (presence === null || lease?.checkAt !== at || (presence.link !== "Up" && presence.link !== "Draining")) {
+  if (presence === null || lease?.checkAt !== at || (presence.link !== "up" && presence.link !== "draining")) {
     return;
   }
   if (lease.leaseUntil > Date.now()) {
     await ctx.db.patch(lease._id, { checkAt: lease.leaseUntil });
     await arm(ctx, lease.leaseUntil, { kind: "leaseEnds", machine, at: lease.leaseUntil });
   } else {
-    await setLink(ctx, machine, "Lost");
+    await setLink(ctx, machine, "lost");
   }
 }
 
@@ -97,7 +97,7 @@ export async function leaseEnds(ctx: MutationCtx, machine: string, at: number): 
 export async function isConnected(ctx: MutationCtx, machine: string): Promise<boolean> {
   const presence = await presenceRow(ctx, machine);
   const lease = await leaseRow(ctx, machine);
-  const isLinked = presence?.link === "Up" || presence?.link === "Draining";
+  const isLinked = presence?.link === "up" || presence?.link === "draining";
   return isLinked && lease !== null && lease.leaseUntil > Date.now();
 }
 
@@ -117,13 +117,13 @@ export async function presenceOf(ctx: QueryCtx, machine: Doc<"machines">): Promi
   }
   const { epoch, since } = presence;
   switch (presence.link) {
-    case "Up":
+    case "up":
       return { state: "online", epoch, since };
-    case "Draining":
+    case "draining":
       return { state: "draining", since };
-    case "Lost":
+    case "lost":
       return { state: "unknown", since };
-    case "Left":
+    case "left":
       return { state: "offline", since };
   }
 }

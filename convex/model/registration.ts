@@ -13,7 +13,7 @@ import {
   type MachineInfo,
   type RegisterMachineArgs,
 } from "./gen/wire";
-import { keyRow, neverConnected } from "./machines";
+import { keyRow } from "./machines";
 import { beginPresence, setLink } from "./presence";
 import { notFound, refusal, revoked } from "./refusal";
 import { derivedSecret, hashOf, isWellFormed, matches, newSecret } from "./secrets";
@@ -46,7 +46,7 @@ export async function register(ctx: MutationCtx, _: Nobody, args: RegisterMachin
   }
   const secret = machineSecret(registrationKey, nonce);
   const credentials = { machineId: machine.id, secret, name: machine.name };
-  if (await isRepeated(ctx, key, nonce)) {
+  if (await isRepeated(ctx, key, nonce, secret)) {
     return credentials;
   }
   refuseGone(key);
@@ -72,9 +72,18 @@ export async function register(ctx: MutationCtx, _: Nobody, args: RegisterMachin
   return credentials;
 }
 
-/** Whether the key was used by this very request, whose answer may have been lost. */
-async function isRepeated(ctx: MutationCtx, key: Doc<"registrationKeys">, nonce: string | null): Promise<boolean> {
-  return key.nonce !== null && nonce !== null && matches(key.nonce, nonce) && (await neverConnected(ctx, key.machine));
+/** Whether the key was used by this very request, whose answer may have been lost, and what it got still holds. */
+async function isRepeated(
+  ctx: MutationCtx,
+  key: Doc<"registrationKeys">,
+  nonce: string | null,
+  secret: string,
+): Promise<boolean> {
+  if (key.nonce === null || nonce === null || !matches(key.nonce, nonce)) {
+    return false;
+  }
+  const credentials = await credentialsOf(ctx, key.machine);
+  return credentials?.epoch === 0 && matches(credentials.secret, secret);
 }
 
 function refuseGone(key: Doc<"registrationKeys">): void {
@@ -126,7 +135,7 @@ export async function connect(ctx: MutationCtx, _: Nobody, args: ConnectArgs): P
     );
   }
   if (known >= 0) {
-    await setLink(ctx, machine.id, "Up");
+    await setLink(ctx, machine.id, "up");
     return connected(credentials.epoch, connectionToken(machine.id, credentials.epoch, nonce));
   }
   const epoch = credentials.epoch + 1;

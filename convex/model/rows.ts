@@ -32,7 +32,7 @@ export const machineInfo = v.object({
   problem: maybe(v.string()),
 });
 
-export const link = oneOf("Up", "Draining", "Lost", "Left");
+export const link = oneOf("up", "draining", "lost", "left");
 
 export const workerSettings = v.object({
   model: maybe(v.string()),

@@ -7,22 +7,22 @@ import { internal } from "../functions/_generated/api";
 import type { Doc } from "../functions/_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
 import { chatRow, staleEpoch, turnRow, type Machine, type Person } from "./access";
-import type { AppendArgs, Appended, ChunksPage, ReadChunksArgs, ViewingArgs } from "./contract";
+import type { AppendArgs, ChunksPage, ReadChunksArgs, ViewingArgs } from "./contract";
 import { arm } from "./deadlines";
-import type { Done } from "./gen/wire";
+import { LIMITS, type Appended, type Done } from "./gen/wire";
 import { refusal } from "./refusal";
 import { transition } from "./states";
 import { byteLength } from "./texts";
 
 /** What a machine gathers for one append; a longer chunk goes alone. */
-export const APPEND_GATHER_BYTES = 16 * 1024;
+export const APPEND_GATHER_BYTES = LIMITS.chunkDeltaMaxBytes;
 /** One append as JSON: a chunk's text of 16 KiB and what is around it, or a tool's call with its input and error. */
 const APPEND_MAX_BYTES = 24 * 1024;
 /** How long to gather while somebody watches: a call costs, a blink does not hurt. */
 const GATHER_WATCHED_MS = 700;
 /** How long to gather while nobody does. */
 const GATHER_UNWATCHED_MS = 2_000;
-/** How long somebody who watches is believed to: the page says it again every 20 s. */
+/** How long somebody who watches is believed to: readers say it again every 20 s. */
 const VIEWER_KEPT_MS = 45_000;
 /** One page of a stream. */
 const PAGE_MAX_ROWS = 100;

@@ -117,7 +117,6 @@ fn convex_schemas() -> String {
             (function.name.to_owned(), schema.into())
         })
         .collect();
-    generator.subschema_for::<wire::Chunk>();
     let mut definitions = Map::from_iter(generator.take_definitions(true));
     for (name, prefix) in ID_KINDS {
         if let Some(definition) = definitions.get_mut(*name) {

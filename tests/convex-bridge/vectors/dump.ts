@@ -34,7 +34,7 @@ export function dump(tables: Record<string, Rows>): JsonObject {
         const { seenAt, leaseUntil } = leases.get(row.machine ?? null) ?? {};
         return {
           ...plain(row),
-          link: typeof row.link === "string" ? row.link.toLowerCase() : null,
+
           seenAt: seenAt ?? null,
           leaseUntil: leaseUntil ?? null,
         };
