@@ -22,7 +22,9 @@ pub(crate) const LINK_LIFE: Duration = days(30);
 pub(crate) fn run(settings: &Settings, args: &ConvexArgs, out: Out) -> Result<Exit, Failure> {
     match &args.command {
         ConvexCommand::MintKey { owner, replace } => mint_key(settings, owner, *replace, out),
-        ConvexCommand::Auth => auth(settings, out),
+        ConvexCommand::Auth { beside } => {
+            auth(settings, beside.as_deref().unwrap_or_default(), out)
+        }
         ConvexCommand::Token { days: count } => token(settings, days(*count), out),
     }
 }
@@ -52,19 +54,19 @@ fn mint_key(settings: &Settings, owner: &str, replace: bool, out: Out) -> Result
         "The key is in {}, for you only. What follows is its public half, which the deployment has to know. Next, with CONVEX_DEPLOY_KEY, or CONVEX_SELF_HOSTED_URL and CONVEX_SELF_HOSTED_ADMIN_KEY, in the environment:\n\n  cd convex && npm ci\n  orchestrator convex auth | npx convex env set {VARIABLE}\n  npx convex deploy\n  orchestrator up --convex https://NAME.convex.cloud\n\n`./start --convex` does all of it.",
         path.display()
     ));
-    print_auth(&key, out)
+    print_auth(&key, "", out)
 }
 
-fn auth(settings: &Settings, out: Out) -> Result<Exit, Failure> {
+fn auth(settings: &Settings, beside: &str, out: Out) -> Result<Exit, Failure> {
     let key = OwnerKey::needed(settings)?;
     out.say(&format!(
         "Set it as {VARIABLE} of the deployment: orchestrator convex auth | npx convex env set {VARIABLE}"
     ));
-    print_auth(&key, out)
+    print_auth(&key, beside, out)
 }
 
-fn print_auth(key: &OwnerKey, out: Out) -> Result<Exit, Failure> {
-    let value = key.providers()?;
+fn print_auth(key: &OwnerKey, beside: &str, out: Out) -> Result<Exit, Failure> {
+    let value = key.providers(beside)?;
     if out.is_json() {
         out.value(&json!({ "variable": VARIABLE, "value": value }))?;
     } else {

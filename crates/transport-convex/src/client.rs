@@ -2,10 +2,11 @@
 //! connection for too long, ends, does not answer or is turned away, it is dropped and the next call makes another.
 //! What a dropped client has not sent it never will.
 
+mod engine;
 mod monitor;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use convex::{ConvexClient, ConvexClientBuilder, QuerySubscription, Value as ConvexValue};
@@ -20,6 +21,7 @@ use transport::TransportError;
 
 use crate::address::Deployment;
 use crate::reply;
+use engine::Engine;
 use monitor::Monitor;
 
 /// Identities that have a connection at once; the one that was used longest ago goes first. A program has two:
@@ -36,6 +38,8 @@ pub(crate) const LIMIT: Duration = Duration::from_millis(CALL_TIMEOUT_MS);
 #[derive(Debug)]
 pub(crate) struct Pool {
     deployment: Arc<Deployment>,
+    /// Started with the first connection.
+    engine: Arc<OnceLock<Engine>>,
     /// The latest used one is the last.
     clients: Mutex<Vec<(Option<Secret>, Arc<Client>)>>,
 }
@@ -44,6 +48,7 @@ impl Pool {
     pub(crate) fn new(deployment: Arc<Deployment>) -> Self {
         Self {
             deployment,
+            engine: Arc::default(),
             clients: Mutex::default(),
         }
     }
@@ -55,7 +60,12 @@ impl Pool {
         let entry = match known {
             Some(at) => clients.remove(at),
             None => {
-                let client = Client::new(Arc::clone(&self.deployment), jwt.clone());
+                let client = Client {
+                    deployment: Arc::clone(&self.deployment),
+                    engine: Arc::clone(&self.engine),
+                    jwt: jwt.clone(),
+                    current: Mutex::default(),
+                };
                 (jwt, Arc::new(client))
             }
         };
@@ -73,19 +83,12 @@ impl Pool {
 #[derive(Debug)]
 pub(crate) struct Client {
     deployment: Arc<Deployment>,
+    engine: Arc<OnceLock<Engine>>,
     jwt: Option<Secret>,
     current: Mutex<Option<Arc<Connection>>>,
 }
 
 impl Client {
-    fn new(deployment: Arc<Deployment>, jwt: Option<Secret>) -> Self {
-        Self {
-            deployment,
-            jwt,
-            current: Mutex::default(),
-        }
-    }
-
     pub(crate) fn deployment(&self) -> &Deployment {
         &self.deployment
     }
@@ -146,7 +149,7 @@ impl Client {
         if let Some(current) = self.lock().as_ref().filter(|current| !current.is_over()) {
             return Ok(Arc::clone(current));
         }
-        let made = Connection::open(&self.deployment, self.jwt.clone()).await?;
+        let made = Connection::open(self.engine()?, &self.deployment, self.jwt.clone()).await?;
         let mut current = self.lock();
         // Another call may have been faster; one connection is enough.
         Ok(
@@ -158,6 +161,15 @@ impl Client {
                 }
             },
         )
+    }
+
+    fn engine(&self) -> Result<&Engine, TransportError> {
+        if let Some(engine) = self.engine.get() {
+            return Ok(engine);
+        }
+        // Of two that are started at once one is dropped again.
+        let engine = Engine::start()?;
+        Ok(self.engine.get_or_init(|| engine))
     }
 
     /// Gives a connection up: whatever runs on it ends or moves to the next one.
@@ -245,21 +257,33 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     async fn open(
+        engine: &Engine,
         deployment: &Arc<Deployment>,
         jwt: Option<Secret>,
     ) -> Result<Arc<Self>, TransportError> {
-        let (changes, noticed) = mpsc::channel(STATES_WAITING);
-        let builder = ConvexClientBuilder::new(deployment.url()).with_on_state_change(changes);
-        let mut client = builder.build().await.map_err(|error| {
-            TransportError::Lost(format!("the client can't be started ({error})"))
-        })?;
         let state = watch::Sender::new(State::Connecting);
-        let monitor = Monitor::start(Arc::clone(deployment), jwt.clone(), noticed, state.clone());
-        if let Some(jwt) = jwt {
-            client
-                .set_auth_callback(Some(monitor.token_source(jwt)))
-                .await;
-        }
+        let (changes, noticed) = mpsc::channel(STATES_WAITING);
+        let monitor = Monitor::start(
+            engine.handle(),
+            Arc::clone(deployment),
+            jwt.clone(),
+            noticed,
+            state.clone(),
+        );
+        let tokens = jwt.map(|jwt| monitor.token_source(jwt));
+        let builder = ConvexClientBuilder::new(deployment.url()).with_on_state_change(changes);
+        let built = engine.handle().spawn(async move {
+            let mut client = builder.build().await.map_err(|error| error.to_string())?;
+            if tokens.is_some() {
+                client.set_auth_callback(tokens).await;
+            }
+            Ok::<_, String>(client)
+        });
+        let client = match built.await {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => return Err(unusable(&error)),
+            Err(error) => return Err(unusable(&error.to_string())),
+        };
         Ok(Arc::new(Self {
             client,
             state,
@@ -291,6 +315,10 @@ impl Connection {
     fn end(&self, over: Over) {
         end(&self.state, over);
     }
+}
+
+fn unusable(error: &str) -> TransportError {
+    TransportError::Lost(format!("the client can't be started ({error})"))
 }
 
 /// The first reason stays.

@@ -82,8 +82,9 @@ fn is_of_the_contract(path: &str) -> bool {
     protocol::functions::find(&name).is_some() || OWN_FUNCTIONS.contains(&name.as_str())
 }
 
-/// The deployment's words on one line, without its prefix in brackets.
+/// The deployment's words on one line, without its prefix in brackets and without where in the code it was.
 fn told(text: &str) -> String {
+    let text = text.split("\n    at ").next().unwrap_or_default();
     let mut rest = text.trim();
     while let Some((_, after)) = rest
         .strip_prefix('[')
@@ -174,7 +175,7 @@ mod tests {
         assert!(
             error
                 .message
-                .contains("(Server Error Uncaught TypeError: x at y)"),
+                .contains("(Server Error Uncaught TypeError: x)"),
             "{error}"
         );
         assert!(error.message.contains("npx convex logs"), "{error}");

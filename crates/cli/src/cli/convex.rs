@@ -20,7 +20,11 @@ pub(crate) enum ConvexCommand {
         replace: bool,
     },
     /// Print what a deployment has to know of the key: the value of its variable ORCHESTRATOR_AUTH
-    Auth,
+    Auth {
+        /// Keep the providers of this value of the variable, as it is now, beside the key
+        #[arg(long, value_name = "JSON")]
+        beside: Option<String>,
+    },
     /// Print a token that signs its bearer in as you
     Token {
         /// How long it is good

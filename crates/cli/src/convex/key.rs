@@ -157,8 +157,30 @@ impl OwnerKey {
         Ok(Secret::new(format!("{signed}.{signature}")))
     }
 
-    /// What a deployment has to know: its list of providers, in JSON, with the public half in it.
-    pub(crate) fn providers(&self) -> Result<String, Failure> {
+    /// What a deployment has to know: its list of providers, in JSON, with the public half in it. `beside` is the list
+    /// as it is there, or empty; what is in it stays, but for an earlier key of the same person.
+    pub(crate) fn providers(&self, beside: &str) -> Result<String, Failure> {
+        let mut providers: Vec<Value> = match beside.trim() {
+            "" => Vec::new(),
+            text => serde_json::from_str(text).map_err(|_| {
+                Failure::new(
+                    Exit::Settings,
+                    "The value that ORCHESTRATOR_AUTH has is not a list of providers in JSON. Take it away first: npx convex env remove ORCHESTRATOR_AUTH",
+                )
+            })?,
+        };
+        let own = self.provider()?;
+        match providers
+            .iter_mut()
+            .find(|provider| provider["issuer"] == own["issuer"])
+        {
+            Some(earlier) => *earlier = own,
+            None => providers.push(own),
+        }
+        Ok(Value::from(providers).to_string())
+    }
+
+    fn provider(&self) -> Result<Value, Failure> {
         let pair = self.pair()?;
         let point = pair.public_key().as_ref();
         let (x, y) = point
@@ -175,14 +197,13 @@ impl OwnerKey {
             "y": BASE64_URL_SAFE_NO_PAD.encode(y),
         }] });
         let jwks = BASE64_STANDARD.encode(jwks.to_string());
-        let providers = json!([{
+        Ok(json!({
             "type": "customJwt",
             "applicationID": AUDIENCE,
             "issuer": self.issuer,
             "jwks": format!("data:text/plain;charset=utf-8;base64,{jwks}"),
             "algorithm": ALGORITHM,
-        }]);
-        Ok(providers.to_string())
+        }))
     }
 
     fn pair(&self) -> Result<EcdsaKeyPair, Failure> {
@@ -238,7 +259,7 @@ mod tests {
             panic!("three parts")
         };
 
-        let providers: Value = serde_json::from_str(&key.providers().unwrap()).unwrap();
+        let providers: Value = serde_json::from_str(&key.providers("").unwrap()).unwrap();
         let provider = &providers[0];
         let jwks = provider["jwks"]
             .as_str()
@@ -281,7 +302,7 @@ mod tests {
     #[test]
     fn nothing_private_is_in_what_a_deployment_knows() {
         let key = OwnerKey::mint("Ann", None).unwrap();
-        let known = key.providers().unwrap();
+        let known = key.providers("").unwrap();
         assert!(!known.contains(key.private_key.expose()));
         let public = serde_json::from_str::<Value>(&known).unwrap()[0]["jwks"]
             .as_str()
@@ -293,6 +314,28 @@ mod tests {
         let public = String::from_utf8(public).unwrap();
         assert!(!public.contains("\"d\""), "{public}");
         assert!(!format!("{key:?}").contains(key.private_key.expose()));
+    }
+
+    #[test]
+    fn other_providers_stay_and_an_earlier_key_goes() {
+        let first = OwnerKey::mint("Ann", None).unwrap();
+        let alone = first.providers("").unwrap();
+        assert_eq!(first.providers(&alone).unwrap(), alone);
+        let others =
+            json!([{ "domain": "https://id.example.org", "applicationID": "team" }]).to_string();
+        let both = first.providers(&others).unwrap();
+        let second = OwnerKey::mint("Ann", Some(&first)).unwrap();
+        let replaced: Vec<Value> = serde_json::from_str(&second.providers(&both).unwrap()).unwrap();
+        assert_eq!(replaced.len(), 2);
+        assert_eq!(replaced[0]["domain"], "https://id.example.org");
+        assert_eq!(replaced[1], second.provider().unwrap());
+        for odd in ["nonsense", "{}", "3"] {
+            assert_eq!(
+                first.providers(odd).unwrap_err().exit,
+                Exit::Settings,
+                "{odd}"
+            );
+        }
     }
 
     #[test]

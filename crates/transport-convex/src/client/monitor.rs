@@ -12,6 +12,7 @@ use protocol::secret::Secret;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -46,6 +47,7 @@ struct Presented {
 
 impl Monitor {
     pub(super) fn start(
+        engine: &Handle,
         deployment: Arc<Deployment>,
         jwt: Option<Secret>,
         noticed: mpsc::Receiver<WebSocketState>,
@@ -58,7 +60,7 @@ impl Monitor {
             presented: Arc::clone(&presented),
             state,
         };
-        let task = tokio::spawn(watching.run(noticed)).abort_handle();
+        let task = engine.spawn(watching.run(noticed)).abort_handle();
         Self { presented, task }
     }
 
