@@ -60,6 +60,8 @@ export class Bridge {
   private readonly sockets = new WebSocketServer({ noServer: true });
   private readonly sessions = new Set<Session>();
   private readonly connections = new Set<Socket>();
+  /** Those that control came by. */
+  private readonly controls = new WeakSet<Socket>();
   private address: { host: string; port: number } = { host: "127.0.0.1", port: 0 };
   private refusing = false;
 
@@ -112,10 +114,10 @@ export class Bridge {
     if (!quiet || JSON.stringify(this.counts.snapshot()) !== before) await this.settled();
   }
 
-  /** Cuts every connection; clients may come back at once. */
+  /** Cuts every connection but those of control; clients may come back at once. */
   cutAll(): void {
     for (const session of this.sessions) session.cut();
-    for (const socket of this.connections) socket.destroy();
+    for (const socket of this.connections) if (!this.controls.has(socket)) socket.destroy();
   }
 
   /** From now on every request but control's is cut off, until told otherwise. */
@@ -126,7 +128,9 @@ export class Bridge {
 
   /** As a restart of the backend: connections end, nobody listens for `downMs`, then again at the same port. */
   async restart(downMs = 0): Promise<void> {
-    await this.hangUp();
+    // Not awaited: control's own connection may stay, and is served as before.
+    this.server.close();
+    this.cutAll();
     if (downMs > 0) await realTimeout(downMs);
     await this.listen(this.address.host, this.address.port);
   }
@@ -148,17 +152,15 @@ export class Bridge {
 
   async close(): Promise<void> {
     this.clock.close();
-    await this.hangUp();
-  }
-
-  private async hangUp(): Promise<void> {
     const closed = new Promise<void>((resolve) => void this.server.close(() => resolve()));
-    this.cutAll();
+    for (const session of this.sessions) session.cut();
+    for (const socket of this.connections) socket.destroy();
     await closed;
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (isControl(request)) {
+      this.controls.add(request.socket);
       return this.control ? serveControl(request, response, this) : void response.writeHead(404).end();
     }
     if (this.refusing) return void request.socket.destroy();

@@ -20,20 +20,15 @@ export async function serveControl(request: IncomingMessage, response: ServerRes
   try {
     const command = `${request.method} ${request.url?.slice(PREFIX.length)}`;
     const body = request.method === "POST" ? await readBody(request) : {};
-    const answer = await run(command, body, response, bridge);
+    const answer = await run(command, body, bridge);
     if (answer === undefined) sendJson(response, 404, { error: `No such command: ${command}` });
-    else if (!response.writableEnded) sendJson(response, 200, answer);
+    else sendJson(response, 200, answer);
   } catch (error) {
     sendJson(response, 400, { error: error instanceof Error ? error.message : String(error) });
   }
 }
 
-async function run(
-  command: string,
-  body: Record<string, JSONValue>,
-  response: ServerResponse,
-  bridge: Bridge,
-): Promise<unknown> {
+async function run(command: string, body: Record<string, JSONValue>, bridge: Bridge): Promise<unknown> {
   const path = typeof body.function === "string" ? body.function : undefined;
   switch (command) {
     case "GET tables":
@@ -60,16 +55,11 @@ async function run(
       bridge.refuse(body.on !== false);
       return {};
     case "POST cut":
-      // Answered before, since this connection ends too.
-      sendJson(response, 200, {});
-      response.once("close", () => bridge.cutAll());
+      bridge.cutAll();
       return {};
-    case "POST restart": {
-      const downMs = body.ms === undefined ? 0 : number(body.ms, "ms");
-      sendJson(response, 200, {});
-      response.once("close", () => void bridge.restart(downMs));
+    case "POST restart":
+      await bridge.restart(body.ms === undefined ? 0 : number(body.ms, "ms"));
       return {};
-    }
     case "POST advance":
       await bridge.advance(number(body.ms, "ms"));
       return {};

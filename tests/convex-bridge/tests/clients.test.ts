@@ -137,6 +137,9 @@ test("the program prints its address, is controlled over HTTP, and ends on SIGTE
   expect(await httpClient(url).query(query("notes:list"), { room: "a" })).toEqual(["one"]);
   const tables = (await (await fetch(`${url}/_bridge/tables`)).json()) as { notes: { _creationTime: number }[] };
   expect(tables.notes[0]?._creationTime).toBe(1_767_225_600_000 + 86_400_000);
+  // What control answers has happened, and control itself is not cut.
+  for (const command of ["restart", "cut", "restart", "cut"]) expect((await post(command, {})).status).toBe(200);
+  expect(await httpClient(url).query(query("notes:list"), { room: "a" })).toEqual(["one"]);
   expect((await post("advance", { ms: -1 })).status).toBe(400);
   expect((await post("nothing", {})).status).toBe(404);
   const page = await fetch(`${url}/_bridge/tables`, { headers: { Origin: "https://evil.test" } });
