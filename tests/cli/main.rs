@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod chat;
+mod convex;
 mod directory;
 mod machine;
 mod support;

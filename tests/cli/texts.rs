@@ -32,6 +32,10 @@ fn help_teaches() {
         &["login"],
         &["password"],
         &["doctor"],
+        &["convex"],
+        &["convex", "mint-key"],
+        &["convex", "auth"],
+        &["convex", "token"],
         &["config", "show"],
         &["completions"],
     ];

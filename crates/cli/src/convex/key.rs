@@ -79,7 +79,7 @@ impl OwnerKey {
         let path = Self::path(settings)?;
         let wrong = |why: String| {
             let message = format!(
-                "The key {} can't be used: {why}. Restore it, or make another one with `orchestrator convex mint-key --replace`.",
+                "The key {} can't be used: {why}. Restore it. `orchestrator convex mint-key --replace` makes another one, but then you are somebody else to your deployments.",
                 path.display()
             );
             Failure::new(Exit::Settings, message)
