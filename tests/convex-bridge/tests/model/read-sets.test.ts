@@ -1,0 +1,91 @@
+/** What makes a subscription run again, and what has to leave it alone: each update is a call that is paid for. */
+import { beforeAll, describe, expect, test } from "vitest";
+import type { JsonObject } from "../../vectors/format.ts";
+import { World } from "./world.ts";
+
+let world: World;
+let chat: { workerId: string; chatSessionId: string; turnId: string };
+let commandId: string;
+let appended = 0;
+
+beforeAll(async () => {
+  world = await World.begin();
+  chat = await world.chatAtWork();
+  const operation = { kind: "clone", url: "https://example.org/a.git", path: "a" };
+  const { command } = await world.person("machine/command:request", { machineId: world.machineId, operation });
+  commandId = (command as { id: string }).id;
+  await world.machine("machine/command:take", { commandId });
+  await world.machine("machine/command:report", { commandId, progress: { phase: "Receiving" }, seq: 1 });
+  await append();
+  // The first sign that somebody watches makes a row, the later ones change it.
+  await world.person("worker/chat:viewing", { turnId: chat.turnId });
+});
+
+function append(): Promise<unknown> {
+  const seq = appended++;
+  const chunk = { turn: chat.turnId, seq, op: "append", part: "p", kind: "text", delta: "x" };
+  const chunks = JSON.stringify([chunk]);
+  return world.machine("worker/chat:writeChunk", { turnId: chat.turnId, epoch: 1, seq, chunks });
+}
+
+const queries: Record<string, () => [string, JsonObject | "machine"]> = {
+  list: () => ["machine:list", {}],
+  view: () => ["machine:view", { machineId: world.machineId }],
+  inbox: () => ["machine:inbox", "machine"],
+  activity: () => ["machine:activity", { machineId: world.machineId }],
+  command: () => ["machine/command:view", { commandId }],
+  chat: () => ["worker/chat:view", { chatSessionId: chat.chatSessionId }],
+  chunks: () => ["worker/chat:chunks", { turnId: chat.turnId, after: "-1" }],
+};
+
+const acts: [string, () => Promise<unknown>, string[]][] = [
+  ["a heartbeat", beat, []],
+  ["the lease's own deadline while the machine lives", livesOn, []],
+  ["an append", append, ["chunks"]],
+  ["somebody who watches", () => world.person("worker/chat:viewing", { turnId: chat.turnId }), []],
+  ["a command's progress", reportProgress, ["activity", "command"]],
+  ["a machine that drains", () => world.machine("machine:heartbeat", { draining: true }), ["list", "view"]],
+  ["another title", renameChat, ["view", "inbox", "chat"]],
+  ["another message", sendMessage, ["view", "inbox", "chat"]],
+  ["an ask", openAsk, ["list", "view", "inbox", "chat"]],
+];
+
+async function beat(): Promise<void> {
+  await world.advance(1);
+  await world.machine("machine:heartbeat");
+}
+
+async function livesOn(): Promise<void> {
+  for (let seconds = 0; seconds < 60; seconds += 15) {
+    await world.machine("machine:heartbeat");
+    await world.advance(15_000);
+  }
+}
+
+function reportProgress(): Promise<unknown> {
+  return world.machine("machine/command:report", { commandId, progress: { phase: "Receiving", percent: 50 }, seq: 2 });
+}
+function renameChat(): Promise<unknown> {
+  return world.person("worker/chat:renameSession", { chatSessionId: chat.chatSessionId, title: "Other" });
+}
+function sendMessage(): Promise<unknown> {
+  return world.person("worker/chat:sendMessage", { chatSessionId: chat.chatSessionId, message: "And then?" });
+}
+function openAsk(): Promise<unknown> {
+  return world.machine("worker/chat:openAsk", {
+    turnId: chat.turnId,
+    agentAskId: "1",
+    body: { kind: "permission", permission: "bash", patterns: ["ls"] },
+  });
+}
+
+describe.each(acts)("%s", (_, act, expected) => {
+  test(`makes run again: ${expected.join(", ") || "nothing"}`, async () => {
+    const reads = new Map<string, Awaited<ReturnType<World["reads"]>>>();
+    for (const [name, query] of Object.entries(queries)) reads.set(name, await world.reads(...query()));
+    const writes = await world.writes(act);
+    expect(writes.length).toBeGreaterThan(0);
+    const rerun = [...reads].filter(([, read]) => read.intersects(writes)).map(([name]) => name);
+    expect(rerun.sort()).toEqual([...expected].sort());
+  });
+});
