@@ -268,15 +268,15 @@ async fn port(settings: &Settings) -> Finding {
         Ok(address) => address,
         Err(failure) => return Finding::bad(CHECK, failure.message),
     };
+    let ends = |url: &str| url.ends_with(&format!(":{}", address.port()));
     let own = settings
-        .data_dir()
-        .ok()
-        .and_then(|directory| Running::read(&directory));
+        .local_data_dirs()
+        .iter()
+        .filter_map(|directory| Running::read(directory))
+        .any(|running| ends(running.page.as_deref().unwrap_or(&running.url)));
     match tokio::net::TcpListener::bind(address).await {
         Ok(_) => Finding::good(CHECK, format!("{address} is free")),
-        Err(_) if own.is_some_and(|own| own.url.ends_with(&format!(":{}", address.port()))) => {
-            Finding::good(CHECK, format!("{address} is this hub's"))
-        }
+        Err(_) if own => Finding::good(CHECK, format!("{address} is that of what runs here")),
         Err(error) => Finding::bad(CHECK, up::explain_port(address, &error).await.message),
     }
 }
