@@ -6,7 +6,7 @@ import { Bridge } from "./bridge.ts";
 import type { Home } from "./home.ts";
 import { Up, type Product } from "./product.ts";
 
-const KEY_FILE = ".local/share/opencode-orchestrator-demo/convex-key.json";
+const KEY_FILE = ".local/share/opencode-orchestrator/convex-key.json";
 
 /** On Convex: the functions run in the bridge, on a computer of its own as far as the product can tell. */
 export class ConvexProduct extends Up implements Product {

@@ -69,6 +69,41 @@ describe("signing in", () => {
     expect(window.location.href).not.toContain("used");
     expect(screen.getByTestId("sign-in-password")).toBeTruthy();
   });
+  it("by a link that is opened where the page already is", async () => {
+    backend = fakeBackend({ pace: 0, signedIn: false });
+    start({ page: "sign-in" }, "#token=used");
+    await screen.findByTestId("sign-in-error");
+    window.history.pushState(null, "", "/sign-in#token=opl_good");
+    act(() => void window.dispatchEvent(new HashChangeEvent("hashchange")));
+    expect(await screen.findByTestId("machine-list")).toBeTruthy();
+    expect(window.location.href).not.toContain("opl_good");
+  });
+  it("by a provider, where the backend has no passwords", async () => {
+    backend = fakeBackend({
+      pace: 0,
+      signedIn: false,
+      ways: { password: false, provider: "id.example.com", link: "until_it_expires" },
+    });
+    const assign = vi.spyOn(window.location, "assign").mockImplementation(() => undefined);
+    start({ page: "home" });
+    const button = await screen.findByTestId("sign-in-provider");
+    expect(button.textContent).toBe("Sign in with id.example.com");
+    expect(screen.queryByTestId("sign-in-password")).toBeNull();
+    await user.click(button);
+    expect(assign).toHaveBeenCalledWith("/sign-in?code=fake&state=fake");
+    cleanup();
+    start({ page: "sign-in" }, "?code=fake&state=fake");
+    expect(await screen.findByTestId("machine-list")).toBeTruthy();
+    expect(screen.queryByTestId("password-hint")).toBeNull();
+    expect(window.location.href).not.toContain("code=");
+  });
+  it("ends with one clear page where page and backend do not understand each other", async () => {
+    start({ page: "home" });
+    await screen.findByTestId("machine-list");
+    act(() => backend.connection.set({ kind: "upgrade", message: "The page is too old. Run it anew." }));
+    expect(screen.getByTestId("upgrade").textContent).toContain("The page is too old. Run it anew.");
+    expect(screen.queryByTestId("machine-list")).toBeNull();
+  });
   it("by a password, after a wrong one", async () => {
     backend = fakeBackend({ pace: 0, signedIn: false });
     start({ page: "home" });

@@ -1,3 +1,5 @@
+const TOKEN = "#token=";
+
 /** How somebody came to the page, where that signs them in. */
 export type Arrival = { by: "link"; token: string } | { by: "provider"; address: string };
 
@@ -7,8 +9,8 @@ export type Arrival = { by: "link"; token: string } | { by: "provider"; address:
  */
 export function takeArrival(): Arrival | null {
   const { pathname, search, hash, href } = window.location;
-  if (hash.startsWith("#token=")) {
-    const token = decodeURIComponent(hash.slice("#token=".length)).trim();
+  if (hash.startsWith(TOKEN)) {
+    const token = decodeURIComponent(hash.slice(TOKEN.length)).trim();
     window.history.replaceState(null, "", pathname + search);
     return token === "" ? null : { by: "link", token };
   }
@@ -18,4 +20,13 @@ export function takeArrival(): Arrival | null {
     return { by: "provider", address: href };
   }
   return null;
+}
+
+/** Runs `listener` when a link is opened where the page already is: that loads nothing anew. */
+export function onArrival(listener: () => void): () => void {
+  const changed = () => {
+    if (window.location.hash.startsWith(TOKEN)) listener();
+  };
+  window.addEventListener("hashchange", changed);
+  return () => window.removeEventListener("hashchange", changed);
 }

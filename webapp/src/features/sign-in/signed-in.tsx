@@ -7,7 +7,7 @@ import { asBackendError, type Backend, type Me } from "@/lib/backend/backend";
 import { useBackend, useConnection } from "@/lib/backend/react";
 import { navigate, type Route } from "@/lib/route";
 
-import { takeArrival } from "./arrival";
+import { onArrival, takeArrival } from "./arrival";
 import { SignInPage } from "./sign-in-page";
 import { Unreachable } from "./unreachable";
 import { UpgradePage } from "./upgrade-page";
@@ -48,6 +48,8 @@ export function SignedIn({ route, children }: { route: Route; children: ReactNod
       current = false;
     };
   }, [backend]);
+
+  useEffect(() => onArrival(() => void check()), [check]);
 
   const wasSignedOut = useRef(false);
   useEffect(() => {
