@@ -32,10 +32,10 @@ export class World {
     const { registrationKey } = await world.person("machine:create", { name: "box" });
     const credentials = { registrationKey, nonce: "n" };
     const { machineId, secret } = await world.call("machine:register", { args: credentials }, false);
-    world.machineId = String(machineId);
+    world.machineId = machineId as string;
     const connection = { args: { machineId, secret, wireVersion: 1 } };
     const { connectionToken } = await world.call("machine:connect", connection, false);
-    world.token = String(connectionToken);
+    world.token = connectionToken as string;
     return world;
   }
 
