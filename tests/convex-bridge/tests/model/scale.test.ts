@@ -150,7 +150,7 @@ test("an answer of 8 MiB is written, and read alone", { timeout: 60_000 }, async
   const [record] = page.turns as { answer: typeof answer }[];
   expect(record?.answer.parts[0]?.text === text).toBe(true);
   const { turn } = await world.person("worker/chat:sendMessage", { chatSessionId, message: "more" });
-  const next = (await world.person("worker/chat:transcript", { chatSessionId }));
+  const next = await world.person("worker/chat:transcript", { chatSessionId });
   // The one before is more than what is left of the page.
   expect(next).toMatchObject({ turns: [{ turn: { id: (turn as JsonObject).id } }], hasEarlier: true });
 });
