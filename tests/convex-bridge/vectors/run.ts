@@ -37,6 +37,8 @@ export async function run(scenario: Scenario, subject: Subject): Promise<void> {
   for (const leaf of leavesOf(scenario.steps)) {
     try {
       await running.take(leaf);
+      // convex-test never waits for anything: without this the process that runs the tests would seem dead.
+      await new Promise((resolve) => setImmediate(resolve));
     } catch (error) {
       const why = error instanceof Mismatch || error instanceof Error ? error.message : String(error);
       throw new Error(`${scenario.name}.json, step ${leaf.place}: ${why}\n  (${scenario.about})`, { cause: error });
