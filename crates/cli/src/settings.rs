@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
+use hub::IdentityProvider;
 use protocol::git_url::GitProtocol;
 use protocol::secret::Secret;
 use transport_convex::Deployment;
@@ -132,9 +133,13 @@ impl Settings {
             Key::Root | Key::Opencode | Key::OpencodeDir => {
                 self.place(key).ok().flatten().map(place)
             }
-            Key::PublicUrl | Key::AllowHosts | Key::Convex | Key::Name | Key::MachineId => {
-                self.text(key).map(str::to_owned)
-            }
+            Key::PublicUrl
+            | Key::AllowHosts
+            | Key::Convex
+            | Key::ConvexIssuer
+            | Key::ConvexClientId
+            | Key::Name
+            | Key::MachineId => self.text(key).map(str::to_owned),
             Key::MachineSecret | Key::RegistrationKey | Key::Token | Key::OpencodeConfig => {
                 self.text(key).map(|_| "(set, not shown)".to_owned())
             }
@@ -230,6 +235,35 @@ impl Settings {
         Deployment::parse(address)
             .map(Some)
             .map_err(|error| self.wrong(Key::Convex, error.to_string().trim_end_matches('.')))
+    }
+
+    /// The identity provider with which the page signs people in to the deployment, if there is one.
+    pub(crate) fn identity_provider(&self) -> Result<Option<IdentityProvider>, Failure> {
+        match (self.text(Key::ConvexIssuer), self.text(Key::ConvexClientId)) {
+            (Some(issuer), Some(client_id)) => {
+                let is_web = reqwest::Url::parse(issuer)
+                    .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+                if !is_web {
+                    return Err(self.wrong(
+                        Key::ConvexIssuer,
+                        "it is no web address, like https://login.example.org",
+                    ));
+                }
+                Ok(Some(IdentityProvider {
+                    issuer: issuer.to_owned(),
+                    client_id: client_id.to_owned(),
+                }))
+            }
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(self.wrong(
+                Key::ConvexIssuer,
+                "it needs convex_client_id beside it, which is what the provider calls the page",
+            )),
+            (None, Some(_)) => Err(self.wrong(
+                Key::ConvexClientId,
+                "it needs convex_issuer beside it, which is the provider's address",
+            )),
+        }
     }
 
     /// Where this computer's files for a deployment are: apart from the hub's and from those for other deployments.

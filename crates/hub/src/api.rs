@@ -35,7 +35,7 @@ use tokio::sync::Semaphore;
 pub use self::{
     auth::PrepareError,
     guard::InvalidPublicUrl,
-    page::{PageBackend, PageSource, has_page},
+    page::{IdentityProvider, PageBackend, PageSource, has_page},
 };
 pub(crate) use self::{
     auth::{LinkLife, link_url, local_token_path, new_link, prepare},

@@ -12,7 +12,9 @@ mod server;
 pub mod store;
 pub mod streams;
 
-pub use api::{InvalidPublicUrl, PageBackend, PageSource, PrepareError, has_page};
+pub use api::{
+    IdentityProvider, InvalidPublicUrl, PageBackend, PageSource, PrepareError, has_page,
+};
 pub use clock::{Clock, ManualClock};
 pub use hub::{Hub, HubConfig, RunningHub, StartError};
 pub use page_server::{PageServer, PageServerConfig, RunningPage};

@@ -65,6 +65,10 @@ settings! {
     Backend = "backend", "ORCHESTRATOR_BACKEND", Text;
     /// The Convex deployment that takes the hub's place.
     Convex = "convex", "ORCHESTRATOR_CONVEX", Text;
+    /// The identity provider with which the page signs people in to it.
+    ConvexIssuer = "convex_issuer", "ORCHESTRATOR_CONVEX_ISSUER", Text;
+    /// What that identity provider calls the page.
+    ConvexClientId = "convex_client_id", "ORCHESTRATOR_CONVEX_CLIENT_ID", Text;
     /// What this machine is called.
     Name = "name", "ORCHESTRATOR_NAME", Text;
     /// Where this machine keeps its MACHINE_ID, its secret and its conversations.

@@ -46,6 +46,7 @@ impl Served {
             allowed_hosts: settings.allow_hosts(),
             ..PageServerConfig::new(PageBackend::Convex {
                 url: deployment.url().to_owned(),
+                auth: settings.identity_provider()?,
             })
         };
         let page = match PageServer::start(config).await {

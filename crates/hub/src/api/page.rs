@@ -63,26 +63,45 @@ pub enum PageBackend {
     Convex {
         /// Its URL: `https://name.convex.cloud`.
         url: String,
+        /// Who signs people in besides the owner's links, if anybody does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        auth: Option<IdentityProvider>,
     },
+}
+
+/// An OpenID Connect provider with which the page signs people in, by authorization code and PKCE.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityProvider {
+    /// Its address, as its tokens say it: `https://login.example.org`.
+    pub issuer: String,
+    /// What it calls this page.
+    pub client_id: String,
 }
 
 impl PageBackend {
     /// Where the page may connect to besides where it came from, as its policy says it.
     fn origins(&self) -> String {
-        let Self::Convex { url } = self else {
+        let Self::Convex { url, auth } = self else {
             return String::new();
         };
-        let origin = Uri::try_from(url.as_str()).ok().and_then(|uri| {
-            let socket = match uri.scheme_str()? {
-                "https" => "wss",
-                "http" => "ws",
-                _ => return None,
-            };
-            let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
-            Some(format!(" {scheme}://{authority} {socket}://{authority}"))
+        let deployment = origin(url).map(|origin| {
+            let socket = origin.replacen("http", "ws", 1);
+            format!(" {origin} {socket}")
         });
-        origin.unwrap_or_default()
+        let provider = auth.as_ref().and_then(|auth| origin(&auth.issuer));
+        let provider = provider.map(|origin| format!(" {origin}"));
+        deployment.into_iter().chain(provider).collect()
     }
+}
+
+/// The origin of a web address.
+fn origin(url: &str) -> Option<String> {
+    let uri = Uri::try_from(url).ok()?;
+    let scheme = uri
+        .scheme_str()
+        .filter(|scheme| matches!(*scheme, "http" | "https"))?;
+    Some(format!("{scheme}://{}", uri.authority()?))
 }
 
 /// The page, ready to be served.

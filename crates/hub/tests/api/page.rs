@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hub::{PageBackend, PageServer, PageServerConfig, PageSource};
+use hub::{IdentityProvider, PageBackend, PageServer, PageServerConfig, PageSource};
 use hyper::{Method, StatusCode};
 
 use crate::support::{Answer, Caller, TestHub};
@@ -165,6 +165,10 @@ async fn the_page_alone_is_served_for_a_backend_elsewhere() {
     export(&directory.path().join("out"));
     let backend = PageBackend::Convex {
         url: "https://happy-otter-123.convex.cloud".to_owned(),
+        auth: Some(IdentityProvider {
+            issuer: "https://login.example.org/team".to_owned(),
+            client_id: "orchestrator".to_owned(),
+        }),
     };
     let server = PageServer::start(PageServerConfig {
         page: PageSource::Directory(directory.path().join("out")),
@@ -181,7 +185,7 @@ async fn the_page_alone_is_served_for_a_backend_elsewhere() {
     let config = anybody.get("/config.json").await;
     assert_eq!(
         config.body,
-        r#"{"backend":"convex","url":"https://happy-otter-123.convex.cloud"}"#
+        r#"{"backend":"convex","url":"https://happy-otter-123.convex.cloud","auth":{"issuer":"https://login.example.org/team","clientId":"orchestrator"}}"#
     );
     let page = anybody.get("/chat").await;
     assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, "chat"));
@@ -189,7 +193,7 @@ async fn the_page_alone_is_served_for_a_backend_elsewhere() {
         .to_str()
         .expect("text");
     assert!(
-        policy.contains("connect-src 'self' https://happy-otter-123.convex.cloud wss://happy-otter-123.convex.cloud;"),
+        policy.contains("connect-src 'self' https://happy-otter-123.convex.cloud wss://happy-otter-123.convex.cloud https://login.example.org;"),
         "{policy}"
     );
     assert_eq!(page.headers["x-frame-options"], "DENY");
@@ -211,6 +215,10 @@ async fn an_odd_backend_adds_nothing_to_the_policy() {
             page: PageSource::Directory(directory.path().join("out")),
             ..PageServerConfig::new(PageBackend::Convex {
                 url: odd.to_owned(),
+                auth: Some(IdentityProvider {
+                    issuer: odd.to_owned(),
+                    client_id: odd.to_owned(),
+                }),
             })
         })
         .await
