@@ -8,7 +8,7 @@ use super::{Actor, Backend, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{ChatSessionId, MachineId};
 use crate::limits::{NAME_MAX_BYTES, OPEN_CHATS_MAX};
-use crate::state::{ChatState, TurnState, WorkerState};
+use crate::state::{ChatState, MachineState, TurnState, WorkerState};
 use crate::wire::{
     Done, EndSessionArgs, RenameSessionArgs, ReportSessionArgs, StartSessionArgs,
     StartSessionReply, WorktreeState,
@@ -26,6 +26,9 @@ impl<R: Rows> Backend<'_, R> {
                 ErrorCode::Conflict,
                 "This worker was removed. Add it again to start a chat there.",
             ));
+        }
+        if self.machine_row(actor, &worker.machine)?.state == MachineState::Revoked {
+            return Err(super::access::revoked());
         }
         let title = args
             .title

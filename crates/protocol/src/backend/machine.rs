@@ -411,10 +411,15 @@ impl<R: Rows> Backend<'_, R> {
         row.link = link;
         match link {
             Link::Up | Link::Draining => {
+                let lease_until = self.now.plus_ms(LEASE_MS);
+                // Set back, the clock would come to the deadline of the earlier lease much too late.
+                let is_set_back = lease_until < row.lease_until;
                 row.seen_at = self.now;
-                row.lease_until = self.now.plus_ms(LEASE_MS);
+                row.lease_until = lease_until;
                 if matches!(was, Link::Lost | Link::Left) {
                     row.since = self.now;
+                }
+                if is_set_back || matches!(was, Link::Lost | Link::Left) {
                     self.arm(
                         row.lease_until,
                         machine.as_str(),
