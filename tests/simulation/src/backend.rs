@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::agent::{Failure, Input, WatchId};
-use protocol::backend::{Backend, Caller, Effect, Entropy, Outcome, Request as Call, Topic};
+use protocol::agent::{Failure, Input};
+use protocol::backend::{Caller, Effect, Request as Call};
 use protocol::ids::{IdempotencyKey, TurnId};
 use protocol::secret::Secret;
 use protocol::time::Steady;
-use protocol::wire::{Appended, Chunk, Inbox};
+use protocol::wire::{Appended, Chunk};
 use protocol::{CallError, ErrorCode, Timestamp};
 use serde_json::{Value, json};
 
@@ -31,25 +31,26 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) store: Store,
-    is_up: bool,
-    incarnation: u64,
+    pub(crate) is_up: bool,
+    pub(crate) incarnation: u64,
     /// How far its clock is ahead of the world's, or behind.
     pub(crate) clock_ahead_ms: i64,
-    clock: Steady,
-    is_syncing: bool,
+    pub(crate) clock_was_set: bool,
+    pub(crate) clock: Steady,
+    pub(crate) is_syncing: bool,
     /// Answers that wait for the disk.
-    held: Vec<(RequestId, Delivery)>,
-    effects: Vec<Effect>,
+    pub(crate) held: Vec<(RequestId, Delivery)>,
+    pub(crate) effects: Vec<Effect>,
     /// The latest connection that anybody was told of.
     pub(crate) connection: Option<Connection>,
     /// Processes whose request to connect has arrived.
-    has_connected: BTreeSet<ProcessId>,
+    pub(crate) has_connected: BTreeSet<ProcessId>,
     /// How many chunks of each turn were acked.
     pub(crate) acked: BTreeMap<TurnId, usize>,
     /// When the machine last gave a sign of life that the backend took.
     pub(crate) seen_at: Timestamp,
-    next_deadline: Option<Timestamp>,
-    broken: Option<Broken>,
+    pub(crate) next_deadline: Option<Timestamp>,
+    pub(crate) broken: Option<Broken>,
 }
 
 impl Host {
@@ -61,6 +62,7 @@ impl Host {
             is_up: true,
             incarnation: 0,
             clock_ahead_ms: 0,
+            clock_was_set: false,
             clock: Steady::default(),
             is_syncing: false,
             held: Vec::new(),
@@ -274,7 +276,7 @@ impl World {
     }
 
     /// Of the hub, which wants chunks at once, or of a backend that counts calls.
-    fn gather(&mut self) -> Appended {
+    pub(crate) fn gather(&mut self) -> Appended {
         let counts_calls = self.random.per_mille(300);
         let gather_ms = if counts_calls {
             self.random.below(3_000)
@@ -285,7 +287,7 @@ impl World {
     }
 
     /// What a token stands for, which is itself unless fencing is taken out.
-    fn token(&self, token: &Secret) -> Secret {
+    pub(crate) fn token(&self, token: &Secret) -> Secret {
         match (self.broken, &self.host.connection) {
             (Some(Broken::Fencing), Some(connection)) => connection.token.clone(),
             _ => token.clone(),
@@ -293,7 +295,7 @@ impl World {
     }
 
     /// A complete message may arrive with another text.
-    fn damaged(&mut self, function: &str, args: &Value) -> Value {
+    pub(crate) fn damaged(&mut self, function: &str, args: &Value) -> Value {
         let mut args = args.clone();
         if function == "worker.chat.writeMessage"
             && let Some(Value::String(text)) = args.pointer("/answer/parts/0/text").cloned()
@@ -309,191 +311,6 @@ impl World {
         }
         args
     }
-
-    // --- transactions ---
-
-    pub(crate) fn backend(&mut self) -> Backend<'_, Store> {
-        let now = self.backend_now();
-        let entropy = Entropy {
-            id: self.random.bytes(),
-            secret: self.random.bytes(),
-        };
-        if self.broken == Some(Broken::LeaseExpiry) {
-            self.host.store.lease_until_ms = Some(now.as_ms() + 1);
-        }
-        Backend::new(&mut self.host.store, now, entropy)
-    }
-
-    pub(crate) fn backend_now(&mut self) -> Timestamp {
-        let shown = ahead(self.now, self.host.clock_ahead_ms);
-        self.host.clock.at(shown)
-    }
-
-    pub(crate) fn transact(
-        &mut self,
-        act: impl FnOnce(Backend<'_, Store>) -> Result<Outcome, CallError>,
-    ) -> Result<Outcome, CallError> {
-        let outcome = self.attempt(act)?;
-        self.conclude(Ok((outcome, ())))
-            .map(|(outcome, ())| outcome)
-    }
-
-    /// The core's part of a transaction: what it asks for belongs to it, too.
-    fn attempt(
-        &mut self,
-        act: impl FnOnce(Backend<'_, Store>) -> Result<Outcome, CallError>,
-    ) -> Result<Outcome, CallError> {
-        let result = act(self.backend());
-        let result = result.inspect(|outcome| {
-            for effect in &outcome.effects {
-                match effect {
-                    Effect::CreateStream(turn) => self.host.store.create_stream(turn),
-                    Effect::DeleteStream(turn) => self.host.store.delete_stream(turn),
-                    Effect::Changed(_) | Effect::CutConnections { .. } => {}
-                }
-            }
-        });
-        if result.is_err() {
-            self.host.store.roll_back();
-        }
-        result
-    }
-
-    fn conclude<T>(
-        &mut self,
-        result: Result<(Outcome, T), CallError>,
-    ) -> Result<(Outcome, T), CallError> {
-        let Ok((outcome, _)) = &result else {
-            self.host.store.roll_back();
-            return result;
-        };
-        self.host.store.commit();
-        self.host.effects.extend(outcome.effects.iter().cloned());
-        let next = self.backend().next_deadline();
-        self.host.next_deadline = next.expect("memory does not fail");
-        if self.host.store.is_dirty() && !self.host.is_syncing {
-            self.host.is_syncing = true;
-            let wait = if self.broken == Some(Broken::FsyncBeforeAck) {
-                self.random.between(100, 3_000)
-            } else {
-                self.random.between(1, 10)
-            };
-            self.after(wait, Event::Sync(self.host.incarnation));
-        }
-        if self.host.can_be_read() {
-            self.release();
-        }
-        result
-    }
-
-    /// Sends an answer, once what it tells is on disk.
-    fn respond(&mut self, id: RequestId, delivery: Delivery) {
-        self.host.held.push((id, delivery));
-        if self.host.can_be_read() {
-            self.release();
-        }
-    }
-
-    pub(crate) fn sync(&mut self, incarnation: u64) {
-        if incarnation == self.host.incarnation {
-            self.host.is_syncing = false;
-            self.host.store.sync();
-            self.release();
-        }
-    }
-
-    /// All that was committed is on disk, at once.
-    pub(crate) fn sync_now(&mut self) {
-        self.host.store.sync();
-        self.release();
-    }
-
-    /// All that waited for the disk goes out.
-    fn release(&mut self) {
-        for effect in std::mem::take(&mut self.host.effects) {
-            match effect {
-                Effect::Changed(Topic::Inbox(_)) | Effect::CutConnections { .. } => {
-                    self.inbox_changed();
-                }
-                Effect::Changed(Topic::Chat(chat)) => self.page.chat_changed(&chat),
-                Effect::Changed(Topic::Machine(_)) => self.page.machine_changed(),
-                Effect::Changed(
-                    Topic::Machines(_)
-                    | Topic::Command(_)
-                    | Topic::Activity(_)
-                    | Topic::Directory(..),
-                )
-                | Effect::CreateStream(_)
-                | Effect::DeleteStream(_) => {}
-            }
-        }
-        for (id, delivery) in std::mem::take(&mut self.host.held) {
-            match &delivery {
-                Delivery::Agent(process, Input::Connected(Ok(reply))) => {
-                    let newer = Connection {
-                        process: *process,
-                        token: reply.connection_token.clone(),
-                        epoch: reply.epoch,
-                    };
-                    self.connected(newer);
-                }
-                Delivery::Agent(_, Input::AppendDone(turn, _, Ok(_))) => {
-                    let length = self.host.store.stream(turn).map_or(0, |s| s.chunks.len());
-                    let acked = self.host.acked.entry(turn.clone()).or_default();
-                    *acked = (*acked).max(length);
-                }
-                Delivery::Agent(..) | Delivery::Person(..) => {}
-            }
-            self.answer(id, delivery);
-        }
-    }
-
-    fn connected(&mut self, newer: Connection) {
-        self.host.seen_at = self.now;
-        let known = self.host.connection.as_ref().map_or(0, |known| known.epoch);
-        if newer.epoch >= known {
-            self.host.connection = Some(newer);
-        }
-    }
-
-    /// At most one epoch writes: nobody who was told of a connection is followed by a write of an earlier one.
-    fn check_writer(&mut self, token: &Secret, function: &str) {
-        let epoch = token.expose().split('_').nth(3);
-        let epoch: u64 = epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
-        let known = self.host.connection.as_ref().map_or(0, |known| known.epoch);
-        if epoch < known {
-            self.fail(format!(
-                "{function} of epoch {epoch} was done, though {known} had begun"
-            ));
-        }
-    }
-
-    pub(crate) fn tick_backend(&mut self) {
-        if !self.host.is_up
-            || self
-                .host
-                .next_deadline
-                .is_none_or(|at| at > self.backend_now())
-        {
-            return;
-        }
-        match self.transact(|backend| backend.tick()) {
-            Ok(outcome) => {
-                if outcome
-                    .reply
-                    .as_array()
-                    .is_some_and(|given_up| !given_up.is_empty())
-                {
-                    self.fail(format!("deadlines were given up: {}", outcome.reply));
-                }
-            }
-            // It is tried again with the next event.
-            Err(error) if error.is_retryable() => {}
-            Err(error) => self.fail(format!("a tick was refused: {error}")),
-        }
-    }
-
-    // --- crashes ---
 
     pub(crate) fn crash_backend(&mut self, mut how: crate::random::Random) {
         self.host.store.crash();
@@ -515,97 +332,6 @@ impl World {
         let next = self.backend().next_deadline();
         self.host.next_deadline = next.expect("memory does not fail");
         self.page.all_changed();
-    }
-
-    // --- the machine's watch of its inbox ---
-
-    fn open_watch(&mut self, id: RequestId, process: ProcessId, watch: WatchId, token: &Secret) {
-        // A request that came late or twice: nobody listens.
-        if !self.is_pending(id) {
-            return;
-        }
-        let token = self.token(token);
-        let caller = Caller::Machine(token.clone());
-        match self.backend().recognise(&caller) {
-            Ok(protocol::backend::Actor::Machine { id: machine, epoch }) => {
-                self.forget_request(id);
-                self.machine
-                    .open_watch(process, watch, token, epoch, self.now);
-                let seen = self.transact(|backend| backend.connection_seen(&machine, epoch, true));
-                if seen.is_ok() {
-                    self.host.seen_at = self.now;
-                }
-                let delay = self.random.between(1, 40);
-                self.after(delay, Event::Push(process, watch));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let input = Input::InboxEnded(watch, Failure::Refused(error));
-                self.respond(id, Delivery::Agent(process, input));
-            }
-        }
-    }
-
-    /// A watch's connection is gone, and the backend has seen it.
-    pub(crate) fn watch_gone(&mut self, process: ProcessId, watch: WatchId) {
-        let Some((epoch, alive)) = self.machine.close_watch(process, watch) else {
-            return;
-        };
-        if self.host.is_up {
-            let machine = self.machine.id().clone();
-            let seen = self.transact(|backend| backend.connection_seen(&machine, epoch, alive));
-            // A full disk: the lease will tell.
-            drop(seen);
-        }
-    }
-
-    pub(crate) fn push_inbox(&mut self, process: ProcessId, watch: WatchId) {
-        if !self.host.can_be_read() {
-            if self.host.is_up {
-                self.after(5, Event::Push(process, watch));
-            }
-            return;
-        }
-        let Some(token) = self.machine.take_push(process, watch) else {
-            return;
-        };
-        if !self.path_to(process) {
-            return self.machine.keep_push(process, watch);
-        }
-        let result = self
-            .backend()
-            .query("machine.inbox", &json!({}), &Caller::Machine(token));
-        let input = match result {
-            Ok(value) => match self.machine.shows_news(process, &value) {
-                true => Input::Inbox(
-                    watch,
-                    serde_json::from_value::<Inbox>(value).expect("inbox"),
-                ),
-                false => return,
-            },
-            Err(error) => {
-                self.watch_gone(process, watch);
-                Input::InboxEnded(watch, Failure::Refused(error))
-            }
-        };
-        // One connection keeps the order of its values.
-        let at = self
-            .machine
-            .in_order(process, self.now.plus_ms(self.random.between(1, 60)));
-        self.at(at, Event::Input(process, input));
-    }
-
-    fn inbox_changed(&mut self) {
-        for (process, watch) in self.machine.stale_watches() {
-            let delay = self.random.between(1, 20);
-            self.after(delay, Event::Push(process, watch));
-        }
-    }
-
-    /// Whether what the backend sends reaches this process now.
-    pub(crate) fn path_to(&self, process: ProcessId) -> bool {
-        self.network.machine.in_cut_until <= self.now
-            && !self.machine.is_half_open(process, self.now)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::Timestamp;
 use protocol::ids::{ChatSessionId, TurnId};
+use protocol::secret::Secret;
 use protocol::state::TurnState;
 use protocol::transcript::text_hash;
 use protocol::wire::{ChatView, MachineView, TranscriptPage, TurnRecord};
@@ -29,6 +30,18 @@ impl World {
             return None;
         }
         Some(format!("{left:?}, {commands} commands"))
+    }
+
+    /// At most one epoch writes: nobody who was told of a connection is followed by a write of an earlier one.
+    pub(crate) fn check_writer(&mut self, token: &Secret, function: &str) {
+        let epoch = token.expose().split('_').nth(3);
+        let epoch: u64 = epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+        let known = self.host.connection.as_ref().map_or(0, |known| known.epoch);
+        if epoch < known {
+            self.fail(format!(
+                "{function} of epoch {epoch} was done, though {known} had begun"
+            ));
+        }
     }
 
     /// Of one connection, chunks are stored in order and once.

@@ -4,8 +4,10 @@
 mod backend;
 pub mod broken;
 mod checks;
+mod client;
 mod commands;
 pub mod faults;
+mod inbox;
 mod machine;
 pub mod minimise;
 mod network;
@@ -13,7 +15,11 @@ mod opencode;
 mod page;
 mod person;
 pub mod random;
+mod script;
 mod store;
+mod transactions;
+mod watch;
+mod weather;
 pub mod world;
 
 use broken::Broken;

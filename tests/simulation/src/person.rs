@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use protocol::agent::Failure;
 use protocol::backend::Caller;
 use protocol::ids::{ChatSessionId, CommandId, IdempotencyKey, PersonId, TurnId, WorkerId};
 use protocol::limits::{OPEN_COMMANDS_MAX, QUEUE_MAX_TURNS};
@@ -15,7 +14,7 @@ use protocol::wire::{
 use protocol::{CallError, Timestamp};
 use serde_json::{Value, json};
 
-use crate::network::Request;
+use crate::client::Call;
 use crate::random::Random;
 use crate::world::{Event, World};
 
@@ -49,16 +48,6 @@ const ACTS: &[(u64, Act)] = &[
     (4, Act::RegisterWorker),
 ];
 
-/// A request of the client's that has no answer yet.
-#[derive(Debug, Clone)]
-struct Call {
-    key: IdempotencyKey,
-    function: &'static str,
-    args: Value,
-    /// For the order of messages: how many answers had come when it was made.
-    made_after: u64,
-}
-
 /// A message that was sent.
 #[derive(Debug)]
 pub(crate) struct Sent {
@@ -75,9 +64,9 @@ pub(crate) struct Person {
     pub(crate) id: PersonId,
     /// Chat sessions that the person was told of.
     pub(crate) chats: Vec<ChatSessionId>,
-    workers: Vec<WorkerId>,
-    calls: BTreeMap<u64, Call>,
-    answers: u64,
+    pub(crate) workers: Vec<WorkerId>,
+    pub(crate) calls: BTreeMap<u64, Call>,
+    pub(crate) answers: u64,
     messages: u64,
     clones: u64,
     /// By text: what was sent and acked.
@@ -341,120 +330,6 @@ impl World {
         self.sync_now();
     }
 
-    // --- the client ---
-
-    fn make_call(&mut self, function: &'static str, args: Value) {
-        let number = self.next_number();
-        let call = Call {
-            key: IdempotencyKey::generate(self.now, self.random.bytes()),
-            function,
-            args,
-            made_after: self.person.answers,
-        };
-        self.person.calls.insert(number, call);
-        self.send_call(number);
-    }
-
-    pub(crate) fn send_call(&mut self, number: u64) {
-        if let Some(call) = self.person.calls.get(&number).cloned() {
-            self.request(Request::Person {
-                call: number,
-                key: call.key,
-                function: call.function,
-                args: call.args,
-            });
-        }
-    }
-
-    pub(crate) fn call_answered(&mut self, number: u64, result: Result<Value, Failure>) {
-        let again = match &result {
-            Err(Failure::Lost(_)) => true,
-            Err(Failure::Refused(error)) => error.is_retryable(),
-            Ok(_) => false,
-        };
-        if again {
-            let wait = self.random.between(200, 3_000);
-            return self.after(wait, Event::Resend(number));
-        }
-        let Some(call) = self.person.calls.remove(&number) else {
-            return;
-        };
-        self.person.answers += 1;
-        let kind = match &result {
-            Ok(_) => "done".to_owned(),
-            Err(Failure::Refused(error)) => format!("{:?}", error.code),
-            Err(Failure::Lost(_)) => "lost".to_owned(),
-        };
-        let kind = format!("{} {kind}", call.function);
-        *self.report.acts.entry(kind).or_default() += 1;
-        if let Ok(reply) = result {
-            self.call_done(&call, reply);
-        }
-    }
-
-    fn call_done(&mut self, call: &Call, reply: Value) {
-        match call.function {
-            "worker.chat.sendMessage" => {
-                let reply: TurnReply = serde_json::from_value(reply).expect("a reply");
-                let chat = text_of(&call.args, "chatSessionId");
-                let chat = ChatSessionId::parse(&chat).expect("an id");
-                let text = text_of(&call.args, "message");
-                self.message_sent(&chat, text, call.made_after, reply.turn.id);
-            }
-            "worker.chat.continueTurn" => {
-                let reply: TurnReply = serde_json::from_value(reply).expect("a reply");
-                let chat = self.page.chat_of(&text_of(&call.args, "turnId"));
-                if let Some(chat) = chat {
-                    *self.person.continued.entry(chat).or_default() += 1;
-                }
-                drop(reply);
-            }
-            "worker.chat.startSession" => {
-                let reply: StartSessionReply = serde_json::from_value(reply).expect("a reply");
-                self.knows_chat(reply.chat_session_id);
-            }
-            "worker.register" => {
-                let reply: WorkerSummary = serde_json::from_value(reply).expect("a reply");
-                if !self.person.workers.contains(&reply.id) {
-                    self.person.workers.push(reply.id);
-                }
-            }
-            "worker.remove" => {
-                let removed = text_of(&call.args, "workerId");
-                self.person
-                    .workers
-                    .retain(|worker| worker.as_str() != removed);
-            }
-            "machine.command.request" => {
-                let reply: CommandView = serde_json::from_value(reply).expect("a reply");
-                let id = reply.command.id;
-                self.disk.requested.insert(id.clone());
-                if self.random.per_mille(300) && !self.is_calm {
-                    let wait = self.random.below(15_000);
-                    self.after(wait, Event::Act(Act::CancelCommand(id)));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn message_sent(&mut self, chat: &ChatSessionId, text: String, made_after: u64, turn: TurnId) {
-        self.person.answers += 1;
-        let sent = Sent {
-            chat: chat.clone(),
-            made_after,
-            acked_as: self.person.answers,
-            turn,
-        };
-        self.person.sent.insert(text, sent);
-    }
-
-    fn knows_chat(&mut self, chat: ChatSessionId) {
-        self.page.add_chat(chat.clone());
-        self.after(100, Event::Read(chat.clone()));
-        self.person.chats.push(chat);
-    }
-
     /// A person's call without the network.
     pub(crate) fn must<T: serde::de::DeserializeOwned>(
         &mut self,
@@ -466,8 +341,4 @@ impl World {
         let reply = reply.map_err(|error| format!("{function} was refused: {error}"))?;
         serde_json::from_value(reply).map_err(|error| format!("{function}: {error}"))
     }
-}
-
-fn text_of(args: &Value, field: &str) -> String {
-    args[field].as_str().unwrap_or_default().to_owned()
 }

@@ -62,6 +62,10 @@ const ONCE_BROKEN: &[(u64, &str)] = &[
         464,
         "the same clock: no sign of life, no new connection, no hibernation for an hour",
     ),
+    (
+        2_359,
+        "a sign of life after a lease that had ended unnoticed told nobody: the page went on showing the machine as away",
+    ),
 ];
 
 #[test]
