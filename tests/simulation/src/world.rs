@@ -1,46 +1,51 @@
-//! One simulated world: a backend, a machine that may crash, a network that loses, doubles and delays, and
-//! a person who sends messages. Everything that happens is an event at a moment of virtual time.
+//! One simulated world: a backend, a machine, the network between them, and a person with a page. Everything
+//! that happens is an event at a moment of virtual time, and one follows the other.
 
-mod checks;
-mod commands;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use std::collections::{BTreeMap, BTreeSet};
+use protocol::Timestamp;
+use protocol::agent::{Attempt, Input, WatchId};
+use protocol::ids::{ChatSessionId, CommandId};
 
-use protocol::agent::{AgentConfig, AgentCore, Attempt, CallId, Failure, Input, Output};
-use protocol::backend::{Backend, Caller, Effect, Entropy, MemoryRows, Outcome, Request};
-use protocol::driver::{DriverEvent, TurnEnd};
-use protocol::ids::{ChatSessionId, CommandId, IdempotencyKey, PersonId, TurnId};
-use protocol::limits::CALL_TIMEOUT_MS;
-use protocol::producer::{self, Decision, ProducerState};
-use protocol::secret::Secret;
-use protocol::state::TurnState;
-use protocol::wire::{
-    Appended, AskAnswer, ChatView, Chunk, CommandView, FullMessage, MachineCredentials,
-    MachineInfo, Operation, RegistrationKeyReply, StartSessionReply, TurnReply, WorkerSummary,
-};
-use protocol::{CallError, Timestamp};
-use serde_json::{Value, json};
-
-use crate::model::Storage;
+use crate::backend::Host;
+use crate::broken::Broken;
+use crate::commands::Disk;
+use crate::faults::{Allowed, Fault, Faults, Occurrence};
+use crate::machine::{Machine, ProcessId};
+use crate::network::{Delivery, Network, Request, RequestId};
+use crate::opencode::Opencode;
+use crate::page::Page;
+use crate::person::{Act, Person};
 use crate::random::Random;
-use commands::Disk;
+use crate::store::mix;
 
-/// How bad the world is: chances in a thousand.
-#[derive(Debug, Clone, Copy)]
-pub struct Faults {
-    /// A request or its answer is lost.
-    pub lose: u64,
-    /// A request arrives twice.
-    pub double: u64,
-    /// The machine crashes at an event.
-    pub crash: u64,
-    /// The watch of the inbox breaks at an event.
-    pub cut: u64,
-    /// opencode dies at one of its events.
-    pub exit: u64,
+/// How a world is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Decides everything.
+    pub seed: u64,
+    /// What may go wrong.
+    pub allowed: Allowed,
+    /// The safeguard that is taken out.
+    pub broken: Option<Broken>,
+    /// Whether to say what happens.
+    pub trace: Trace,
 }
 
-/// What happened in a run that held all promises.
+/// What becomes of the account of what happens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trace {
+    /// Nobody wants it.
+    #[default]
+    Off,
+    /// To standard error.
+    Print,
+    /// Into the report.
+    Keep,
+}
+
+/// What happened in a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Events.
@@ -53,700 +58,315 @@ pub struct Report {
     pub turns: BTreeMap<&'static str, u64>,
     /// Commands by how they ended.
     pub commands: BTreeMap<&'static str, u64>,
-    /// A digest of everything that happened: the same seed gives the same.
+    /// What a person did, by function and answer.
+    pub acts: BTreeMap<String, u64>,
+    /// A digest of every event and of every byte that the backend wrote, in order.
     pub digest: u64,
+    /// The account of what happened, if it was to be kept.
+    pub trace: String,
 }
 
-type Incarnation = u64;
-/// Names a request while it waits for its one answer.
-type RequestId = u64;
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// Which one, and how.
+    pub what: String,
+    /// When, in milliseconds from the beginning.
+    pub at_ms: u64,
+    /// What had gone wrong until then, and when.
+    pub happened: Vec<(u64, Occurrence)>,
+}
 
 #[derive(Debug)]
-enum Event {
-    ToAgent(Incarnation, Input),
+pub(crate) enum Event {
+    /// The service starts an agent.
+    Start,
+    /// Something on the machine tells its agent something.
+    Input(ProcessId, Input),
+    Wake(ProcessId, Timestamp),
+    Resume,
+    /// A request reaches the backend.
+    Arrive(RequestId, Rc<Request>),
     /// The answer to a request, or its time-out: whichever comes first.
-    Answer(RequestId, Incarnation, Input),
-    Call(RequestId, Incarnation, CallId, Secret, &'static str, Value),
-    Connect(RequestId, Incarnation),
-    Append(RequestId, Incarnation, Secret, TurnId, u64, u64, Vec<Chunk>),
-    Read(RequestId, Incarnation, ChatSessionId, TurnId),
-    /// Look whether the inbox has changed for this watch.
-    Watch(RequestId, Incarnation, u64, Secret),
-    /// opencode's next event of a turn.
-    Model(
-        Incarnation,
-        ChatSessionId,
-        u64,
-        TurnId,
-        std::collections::VecDeque<DriverEvent>,
-    ),
+    Deliver(RequestId, Delivery),
+    Resend(u64),
+    Sync(u64),
+    BackendUp,
+    DiskFreed,
+    /// The backend looks whether the inbox has changed for this watch.
+    Push(ProcessId, WatchId),
+    /// The backend sees that a watch's connection is gone.
+    WatchGone(ProcessId, WatchId),
+    /// opencode's next step in a chat session.
+    Model(ProcessId, ChatSessionId, u64),
     /// The next step of the work on a command.
-    Work(Incarnation, CommandId, Attempt, u64),
-    Wake(Incarnation),
-    Person(PersonAct),
-    Restart,
+    Work(ProcessId, CommandId, Attempt, u64),
+    Act(Act),
+    Read(ChatSessionId),
+    Look,
+    Weather,
+    /// Nothing goes wrong any more.
+    Calm,
 }
 
-#[derive(Debug)]
-enum PersonAct {
-    Send(ChatSessionId, u32),
-    CancelLast(ChatSessionId),
-    AnswerAll,
-    Request(Operation),
-    CancelCommand(CommandId),
+impl Event {
+    /// The agent process that would take it in.
+    fn process(&self) -> Option<ProcessId> {
+        match self {
+            Self::Input(process, _)
+            | Self::Wake(process, _)
+            | Self::Model(process, ..)
+            | Self::Work(process, ..)
+            | Self::Deliver(_, Delivery::Agent(process, _)) => Some(*process),
+            Self::Start
+            | Self::Resume
+            | Self::Arrive(..)
+            | Self::Deliver(_, Delivery::Person(..))
+            | Self::Resend(_)
+            | Self::Sync(_)
+            | Self::BackendUp
+            | Self::DiskFreed
+            | Self::Push(..)
+            | Self::WatchGone(..)
+            | Self::Act(_)
+            | Self::Read(_)
+            | Self::Look
+            | Self::Weather
+            | Self::Calm => None,
+        }
+    }
 }
+
+/// How long things go wrong, at the least. A suspended machine makes it longer.
+const STORM_MS: std::ops::Range<u64> = 60_000..240_000;
+/// After the storm everything has to come to rest within this.
+const REST_WITHIN_MS: u64 = 15 * 60 * 1_000;
+/// How long the world is still watched once it is at rest: long enough for everything to hibernate.
+const WATCHED_AT_REST_MS: u64 = 150_000;
+/// More events than any world has: one that never rests.
+const STEPS_MAX: u64 = 2_000_000;
 
 /// A world.
 #[derive(Debug)]
 pub struct World {
-    random: Random,
-    faults: Faults,
-    now: Timestamp,
+    pub(crate) random: Random,
+    pub(crate) faults: Faults,
+    pub(crate) broken: Option<Broken>,
+    pub(crate) now: Timestamp,
+    pub(crate) host: Host,
+    pub(crate) machine: Machine,
+    pub(crate) network: Network,
+    pub(crate) opencode: Opencode,
+    pub(crate) disk: Disk,
+    pub(crate) person: Person,
+    pub(crate) page: Page,
+    pub(crate) report: Report,
+    pub(crate) is_calm: bool,
+    pub(crate) storm_until: Timestamp,
+    start: Timestamp,
     queue: BTreeMap<(Timestamp, u64), Event>,
     last_event: u64,
-    /// Requests without an answer so far.
-    pending: BTreeSet<RequestId>,
-    rows: MemoryRows,
-    streams: BTreeMap<TurnId, (Option<ProducerState>, Vec<Chunk>)>,
-    storage: Storage,
-    owner: PersonId,
-    credentials: Option<MachineCredentials>,
-    agent: Option<AgentCore>,
-    incarnation: Incarnation,
-    watch: u64,
-    watch_token: Option<Secret>,
-    shown: Option<Value>,
-    chats: Vec<ChatSessionId>,
-    sent: BTreeMap<TurnId, String>,
-    aborted: BTreeSet<TurnId>,
-    disk: Disk,
-    /// How far each turn's reader has come: what it has read must never change.
-    read: BTreeMap<TurnId, usize>,
-    calm: bool,
-    trace: bool,
-    /// The latest wake-up that was ordered.
-    wake: Option<(Incarnation, Timestamp)>,
-    /// The backend may have changed since the inbox was last looked at.
-    dirty: bool,
-    report: Report,
+    rests_since: Option<Timestamp>,
+    breach: Option<String>,
+    trace: Trace,
 }
 
-const CHATS: usize = 3;
-const MESSAGES: u32 = 6;
-/// After this long nothing breaks any more, and everything has to come to rest.
-const STORM_MS: u64 = 4 * 60 * 1_000;
-const END_MS: u64 = 20 * 60 * 1_000;
-
 impl World {
-    /// A world with one machine, one worker and some chat sessions, and a person's messages to come.
-    ///
-    /// # Panics
-    /// When the backend refuses what nothing speaks against.
+    /// A world at its beginning.
     #[must_use]
-    pub fn new(seed: u64, faults: Faults) -> Self {
-        let mut random = Random::new(seed);
+    pub fn new(setup: Setup) -> Self {
+        let mut random = Random::of(setup.seed, 0, 0);
         let start = Timestamp::from_ms(1_700_000_000_000);
-        let owner = PersonId::generate(start, random.bytes());
+        let storm_ms = random.between(STORM_MS.start, STORM_MS.end);
         let mut world = Self {
-            random,
-            faults,
+            faults: Faults::new(setup.seed, setup.allowed),
+            broken: setup.broken,
             now: start,
+            host: Host::new(setup.broken),
+            machine: Machine::default(),
+            network: Network::default(),
+            opencode: Opencode::default(),
+            disk: Disk::default(),
+            person: Person::new(start, &mut random),
+            page: Page::default(),
+            report: Report::default(),
+            is_calm: false,
+            storm_until: start.plus_ms(storm_ms),
+            start,
             queue: BTreeMap::new(),
             last_event: 0,
-            pending: BTreeSet::new(),
-            rows: MemoryRows::default(),
-            streams: BTreeMap::new(),
-            storage: Storage::default(),
-            owner,
-            credentials: None,
-            agent: None,
-            incarnation: 0,
-            watch: 0,
-            watch_token: None,
-            shown: None,
-            chats: Vec::new(),
-            sent: BTreeMap::new(),
-            aborted: BTreeSet::new(),
-            disk: Disk::default(),
-            read: BTreeMap::new(),
-            calm: false,
-            trace: false,
-            wake: None,
-            dirty: true,
-            report: Report::default(),
+            rests_since: None,
+            breach: None,
+            trace: setup.trace,
+            random,
         };
-        world.set_up();
+        world.set_up(storm_ms);
+        world.after(0, Event::Start);
+        world.after(500, Event::Look);
+        world.after(1_000, Event::Weather);
+        world.after(storm_ms, Event::Calm);
         world
     }
 
-    fn set_up(&mut self) {
-        let key: RegistrationKeyReply = self.ask("machine.create", json!({ "name": "box" }));
-        let register = json!({ "registrationKey": key.registration_key.expose(), "info": {} });
-        let reply = self
-            .call(Caller::Anyone, "machine.register", register)
-            .expect("a fresh key registers");
-        self.credentials = Some(serde_json::from_value(reply).expect("credentials"));
-        let worker: WorkerSummary = self.ask(
-            "worker.register",
-            json!({ "machineId": key.machine_id, "directory": "repo" }),
-        );
-        for _ in 0..CHATS {
-            let started: StartSessionReply =
-                self.ask("worker.chat.startSession", json!({ "workerId": worker.id }));
-            self.chats.push(started.chat_session_id);
-        }
-        for chat in self.chats.clone() {
-            for n in 0..MESSAGES {
-                let at = self.random.below(STORM_MS / 2);
-                self.at(at, Event::Person(PersonAct::Send(chat.clone(), n)));
-            }
-            if self.random.per_mille(300) {
-                let at = self.random.below(STORM_MS / 2);
-                self.at(at, Event::Person(PersonAct::CancelLast(chat.clone())));
-            }
-        }
-        self.plan_commands();
-        self.at(5_000, Event::Person(PersonAct::AnswerAll));
-        self.at(0, Event::Restart);
-    }
-
-    /// Says on standard error what happens.
-    #[must_use]
-    pub fn traced(mut self, trace: bool) -> Self {
-        self.trace = trace;
-        self
-    }
-
-    /// Lets the world run to its end and checks every promise.
+    /// Lets the world run until it is at rest, and checks every promise.
     ///
     /// # Errors
-    /// The promise that was broken.
-    pub fn run(mut self) -> Result<Report, String> {
-        let start = self.now;
-        while let Some(((at, _), event)) = self.queue.pop_first() {
-            self.now = at;
-            let elapsed = at.ms_since(start);
-            if elapsed > END_MS {
+    /// The first promise that was broken.
+    pub fn run(mut self) -> Result<Report, Breach> {
+        while self.breach.is_none() && !self.is_over() {
+            let Some(((at, _), event)) = self.queue.pop_first() else {
                 break;
-            }
-            self.calm = elapsed > STORM_MS;
+            };
+            self.now = at;
             self.report.steps += 1;
-            self.mix(at.as_ms());
-            self.tell("event", &event);
+            mix(&mut self.report.digest, &at.as_ms().to_le_bytes());
+            self.tell("", &event);
             self.handle(event);
             self.tick_backend();
-            self.look_at_inbox();
-            self.check_streams()?;
+            if self.report.steps > STEPS_MAX {
+                self.fail("the world never comes to rest".to_owned());
+            }
         }
-        self.report.virtual_ms = self.now.ms_since(start);
-        self.check_end()?;
-        Ok(self.report)
+        if self.breach.is_none() {
+            self.check_end();
+        }
+        self.report.virtual_ms = self.elapsed_ms();
+        for (_, (fault, _)) in &self.faults.happened {
+            *self.report.faults.entry(fault.name()).or_default() += 1;
+        }
+        mix(
+            &mut self.report.digest,
+            &self.host.store.digest.to_le_bytes(),
+        );
+        match self.breach {
+            None => Ok(self.report),
+            Some(what) => Err(Breach {
+                what,
+                at_ms: self.report.virtual_ms,
+                happened: self.faults.happened,
+            }),
+        }
     }
 
     fn handle(&mut self, event: Event) {
+        if let Some(process) = event.process()
+            && self.machine.is_suspended()
+        {
+            self.machine.keep_for_later(process, event);
+            return;
+        }
         match event {
-            Event::Restart => {
-                self.incarnation += 1;
-                let credentials = self.credentials.clone().expect("registered in set_up");
-                self.agent = Some(AgentCore::new(AgentConfig {
-                    machine_id: credentials.machine_id,
-                    secret: credentials.secret,
-                    info: MachineInfo::default(),
-                    hibernate_after_ms: 60_000,
-                    drain_ms: 10_000,
-                }));
-                self.drain_outputs();
-            }
-            Event::ToAgent(incarnation, input) => self.tell_agent(incarnation, input),
-            Event::Answer(request, incarnation, input) => {
-                if self.pending.remove(&request) {
-                    self.tell_agent(incarnation, input);
-                }
-            }
-            Event::Wake(incarnation) => {
-                self.wake = None;
-                self.tell_agent(incarnation, Input::Time);
-            }
-            Event::Connect(request, incarnation) => {
-                let credentials = self.credentials.clone().expect("registered in set_up");
-                let args = json!({
-                    "machineId": credentials.machine_id, "secret": credentials.secret.expose(), "wireVersion": 1, "info": {},
-                    "nonce": format!("process-{incarnation}"),
-                });
-                let result = self.call(Caller::Anyone, "machine.connect", args);
-                let reply = result
-                    .map_err(Failure::Refused)
-                    .map(|value| serde_json::from_value(value).expect("a reply"));
-                self.reply(request, incarnation, Input::Connected(reply));
-            }
-            Event::Call(request, incarnation, id, token, function, args) => {
-                let result = self
-                    .call(Caller::Machine(token), function, args)
-                    .map_err(Failure::Refused);
-                self.reply(request, incarnation, Input::CallDone(id, result));
-            }
-            Event::Append(request, incarnation, token, turn, epoch, seq, chunks) => {
-                let result = self
-                    .append(&token, &turn, epoch, seq, chunks)
-                    .map(|()| self.gather())
-                    .map_err(Failure::Refused);
-                self.reply(request, incarnation, Input::AppendDone(turn, seq, result));
-            }
-            Event::Read(request, incarnation, chat, turn) => {
-                let chunks = self
-                    .streams
-                    .get(&turn)
-                    .map(|(_, chunks)| chunks.clone())
-                    .unwrap_or_default();
-                self.reply(
-                    request,
-                    incarnation,
-                    Input::ChunksRead(chat, turn, Ok(chunks)),
-                );
-            }
-            Event::Watch(request, incarnation, watch, token) => {
-                if self.pending.remove(&request) {
-                    self.push_inbox(incarnation, watch, &token);
-                }
-            }
-            Event::Model(incarnation, chat, generation, turn, events) => {
-                self.model(incarnation, chat, generation, turn, events);
-            }
-            Event::Work(incarnation, id, attempt, left) => {
-                self.work(incarnation, &id, attempt, left);
-            }
-            Event::Person(act) => self.person(act),
+            Event::Start => self.start_agent(),
+            Event::Input(process, input) => self.tell_agent(process, input),
+            Event::Wake(process, at) => self.wake(process, at),
+            Event::Resume => self.resume(),
+            Event::Arrive(id, request) => self.arrive(id, &request),
+            Event::Deliver(id, delivery) => self.deliver(id, delivery),
+            Event::Resend(call) => self.send_call(call),
+            Event::Sync(incarnation) => self.sync(incarnation),
+            Event::BackendUp => self.backend_up(),
+            Event::DiskFreed => self.host.store.is_full = false,
+            Event::Push(process, watch) => self.push_inbox(process, watch),
+            Event::WatchGone(process, watch) => self.watch_gone(process, watch),
+            Event::Model(process, chat, generation) => self.model(process, chat, generation),
+            Event::Work(process, id, attempt, left) => self.work(process, &id, attempt, left),
+            Event::Act(act) => self.act(act),
+            Event::Read(chat) => self.read(chat),
+            Event::Look => self.look(),
+            Event::Weather => self.weather(),
+            Event::Calm => self.calm(),
         }
     }
 
-    fn tell_agent(&mut self, incarnation: Incarnation, input: Input) {
-        if incarnation != self.incarnation || self.agent.is_none() {
+    /// The storm is over, unless something that began in it lasts longer.
+    fn calm(&mut self) {
+        if self.storm_until > self.now {
+            let left = self.storm_until.ms_since(self.now);
+            return self.after(left, Event::Calm);
+        }
+        self.is_calm = true;
+        self.faults.calm_down();
+        self.tell("calm", &"");
+    }
+
+    /// At rest for long enough. Not at rest for too long is a promise broken.
+    fn is_over(&mut self) -> bool {
+        let Some(since) = self.rests_since else {
+            return false;
+        };
+        self.now.ms_since(since) > WATCHED_AT_REST_MS
+    }
+
+    /// Looks, now and then, whether everything that was begun has ended.
+    pub(crate) fn note_rest(&mut self) {
+        if !self.is_calm {
             return;
         }
-        if self.happens(self.faults.crash, "agent crash") {
-            self.agent = None;
-            self.watch_token = None;
-            let pause = self.random.below(30_000);
-            self.at(pause, Event::Restart);
-            return;
-        }
-        if let Some(agent) = &mut self.agent {
-            agent.handle_input(self.now, input);
-        }
-        self.drain_outputs();
-    }
-
-    fn drain_outputs(&mut self) {
-        let incarnation = self.incarnation;
-        while let Some(output) = self.agent.as_mut().and_then(AgentCore::poll_output) {
-            self.tell("output", &output);
-            self.perform(incarnation, output);
-        }
-        if let Some((at, _)) = self.agent.as_ref().and_then(AgentCore::next_deadline) {
-            // An earlier wake-up for the same moment is enough.
-            let at = at.max(self.now.plus_ms(1));
-            if self.wake != Some((incarnation, at)) {
-                self.wake = Some((incarnation, at));
-                self.at(at.ms_since(self.now), Event::Wake(incarnation));
+        let unfinished = self.unfinished();
+        match (unfinished, self.rests_since) {
+            (None, None) => self.rests_since = Some(self.now),
+            (None, Some(_)) => {}
+            (Some(what), None) if self.now.ms_since(self.storm_until) > REST_WITHIN_MS => {
+                self.fail(format!("long after the storm there is still: {what}"));
             }
+            (Some(_), None) => {}
+            (Some(_), Some(_)) => self.rests_since = None,
         }
     }
 
-    fn perform(&mut self, inc: Incarnation, output: Output) {
-        match output {
-            Output::Connect => {
-                let lost = Input::Connected(Err(timed_out()));
-                self.request(inc, lost, |request| Event::Connect(request, inc));
-            }
-            Output::WatchInbox(watch, token) => {
-                self.watch = watch;
-                self.shown = None;
-                self.watch_token = Some(token.clone());
-                let lost = Input::InboxEnded(watch, timed_out());
-                self.request(inc, lost, |request| {
-                    Event::Watch(request, inc, watch, token.clone())
-                });
-            }
-            Output::Call {
-                id,
-                token,
-                function,
-                args,
-            } => {
-                if function == "machine.command.report" {
-                    self.check_command_report(&args, self.now);
-                }
-                let lost = Input::CallDone(id, Err(timed_out()));
-                self.request(inc, lost, |request| {
-                    Event::Call(request, inc, id, token.clone(), function, args.clone())
-                });
-            }
-            Output::Append {
-                turn_id,
-                token,
-                epoch,
-                seq,
-                chunks,
-            } => {
-                let lost = Input::AppendDone(turn_id.clone(), seq, Err(timed_out()));
-                self.request(inc, lost, |request| {
-                    Event::Append(
-                        request,
-                        inc,
-                        token.clone(),
-                        turn_id.clone(),
-                        epoch,
-                        seq,
-                        chunks.clone(),
-                    )
-                });
-            }
-            Output::ReadChunks { chat, turn_id, .. } => {
-                let lost = Input::ChunksRead(chat.clone(), turn_id.clone(), Err(timed_out()));
-                self.request(inc, lost, |request| {
-                    Event::Read(request, inc, chat.clone(), turn_id.clone())
-                });
-            }
-            Output::CheckWorker { worker, .. } => {
-                self.later(inc, Input::WorkerChecked(worker, Ok(())))
-            }
-            Output::StartProcess(generation, spec, _) => {
-                let name = spec
-                    .agent_session_id
-                    .unwrap_or_else(|| format!("ses-{}", spec.chat_session_id));
-                self.later(
-                    inc,
-                    Input::ProcessStarted(spec.chat_session_id, generation, Ok(name)),
-                );
-            }
-            Output::StopProcess(chat, generation) => {
-                self.later(inc, Input::ProcessStopped(chat, generation))
-            }
-            Output::Prompt(chat, generation, turn, text) => {
-                let events = self.storage.prompt(&chat, &turn, &text, &mut self.random);
-                self.later(inc, Input::Prompted(chat.clone(), generation, Ok(())));
-                let wait = 100 + self.random.below(400);
-                self.at(
-                    wait,
-                    Event::Model(inc, chat, generation, turn, events.into()),
-                );
-            }
-            Output::Recall(chat, generation, turn) => {
-                let known = self.storage.recall(&chat, &turn);
-                self.later(inc, Input::Recalled(chat, generation, turn, Ok(known)));
-            }
-            Output::Abort(chat, generation, turn) => {
-                self.aborted.insert(turn.clone());
-                let end = TurnEnd {
-                    outcome: TurnState::Cancelled,
-                    reason: None,
-                    answer: FullMessage::default(),
-                };
-                self.storage.finish(&chat, &turn, &end);
-                self.later(
-                    inc,
-                    Input::Driver(
-                        chat,
-                        generation,
-                        DriverEvent::TurnEnded { turn_id: turn, end },
-                    ),
-                );
-            }
-            Output::RunCommand(id, attempt, operation) => {
-                self.run_command(inc, &id, attempt, operation);
-            }
-            Output::CancelCommand(id) => self.disk.cancel(inc, id),
-            Output::Reply(..) | Output::HoldBack(..) => {}
-            Output::Exit(_) => self.agent = None,
-        }
+    /// Whether it goes wrong here and now; if so, the source of chance for how.
+    pub(crate) fn happens(&mut self, fault: Fault) -> Option<Random> {
+        let elapsed = self.elapsed_ms();
+        let how = self.faults.happens(fault, elapsed)?;
+        self.tell("FAULT", &fault);
+        Some(how)
     }
 
-    /// Sends a request over the network: it may be lost, arrive twice, or lose its answer.
-    fn request(
-        &mut self,
-        incarnation: Incarnation,
-        lost: Input,
-        make: impl Fn(RequestId) -> Event,
-    ) {
+    /// Something that goes wrong lasts until then; the storm does, too.
+    pub(crate) fn lasts_until(&mut self, until: Timestamp) {
+        self.storm_until = self.storm_until.max(until);
+    }
+
+    pub(crate) fn after(&mut self, wait_ms: u64, event: Event) {
+        self.at(self.now.plus_ms(wait_ms), event);
+    }
+
+    pub(crate) fn at(&mut self, at: Timestamp, event: Event) {
+        let number = self.next_number();
+        self.queue.insert((at, number), event);
+    }
+
+    pub(crate) fn next_number(&mut self) -> u64 {
         self.last_event += 1;
-        let request = self.last_event;
-        self.pending.insert(request);
-        self.at(CALL_TIMEOUT_MS, Event::Answer(request, incarnation, lost));
-        if self.happens(self.faults.lose, "request lost") {
+        self.last_event
+    }
+
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        self.now.ms_since(self.start)
+    }
+
+    /// A promise is broken; the first one counts.
+    pub(crate) fn fail(&mut self, what: String) {
+        self.tell("BROKEN", &what);
+        self.breach.get_or_insert(what);
+    }
+
+    pub(crate) fn tell(&mut self, what: &str, which: &dyn std::fmt::Debug) {
+        if self.trace == Trace::Off {
             return;
         }
-        let delay = self.delay();
-        self.at(delay, make(request));
-        if self.happens(self.faults.double, "request doubled") {
-            let delay = self.delay();
-            self.at(delay, make(request));
-        }
-    }
-
-    fn reply(&mut self, request: RequestId, incarnation: Incarnation, input: Input) {
-        if !self.happens(self.faults.lose, "answer lost") {
-            let delay = self.delay();
-            self.at(delay, Event::Answer(request, incarnation, input));
-        }
-    }
-
-    fn later(&mut self, incarnation: Incarnation, input: Input) {
-        let delay = self.delay();
-        self.at(delay, Event::ToAgent(incarnation, input));
-    }
-
-    fn look_at_inbox(&mut self) {
-        let Some(token) = self.watch_token.clone() else {
-            return;
-        };
-        let (incarnation, watch) = (self.incarnation, self.watch);
-        if self.happens(self.faults.cut, "watch cut") {
-            self.watch_token = None;
-            self.later(incarnation, Input::InboxEnded(watch, timed_out()));
-        } else if self.shown.is_some() && std::mem::take(&mut self.dirty) {
-            self.push_inbox(incarnation, watch, &token);
-        }
-    }
-
-    fn push_inbox(&mut self, incarnation: Incarnation, watch: u64, token: &Secret) {
-        if incarnation != self.incarnation || watch != self.watch || self.watch_token.is_none() {
-            return;
-        }
-        let (now, entropy) = (self.now, self.entropy());
-        let caller = Caller::Machine(token.clone());
-        let backend = Backend::new(&mut self.rows, now, entropy);
-        match backend.query("machine.inbox", &json!({}), &caller) {
-            Ok(value) if self.shown.as_ref() != Some(&value) => {
-                self.shown = Some(value.clone());
-                let inbox = serde_json::from_value(value).expect("an inbox");
-                // One connection keeps the order of its values.
-                self.at(20, Event::ToAgent(incarnation, Input::Inbox(watch, inbox)));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                self.watch_token = None;
-                self.later(
-                    incarnation,
-                    Input::InboxEnded(watch, Failure::Refused(error)),
-                );
-            }
-        }
-    }
-
-    fn model(
-        &mut self,
-        incarnation: Incarnation,
-        chat: ChatSessionId,
-        generation: u64,
-        turn: TurnId,
-        mut events: std::collections::VecDeque<DriverEvent>,
-    ) {
-        if incarnation != self.incarnation || self.agent.is_none() || self.aborted.contains(&turn) {
-            return;
-        }
-        if self.happens(self.faults.exit, "opencode exit") {
-            let event = DriverEvent::Exited {
-                reason: "opencode was killed".to_owned(),
-            };
-            self.tell_agent(incarnation, Input::Driver(chat, generation, event));
-            return;
-        }
-        let Some(event) = events.pop_front() else {
-            return;
-        };
-        if let DriverEvent::TurnEnded { end, .. } = &event {
-            self.storage.finish(&chat, &turn, end);
-        }
-        self.tell_agent(incarnation, Input::Driver(chat.clone(), generation, event));
-        let wait = 1 + self.random.below(800);
-        self.at(
-            wait,
-            Event::Model(incarnation, chat, generation, turn, events),
-        );
-    }
-
-    fn person(&mut self, act: PersonAct) {
-        match act {
-            PersonAct::Send(chat, n) => {
-                let text = format!("m{n}");
-                let reply: TurnReply = self.ask(
-                    "worker.chat.sendMessage",
-                    json!({ "chatSessionId": chat, "message": text }),
-                );
-                self.sent.insert(reply.turn.id, text);
-            }
-            PersonAct::CancelLast(chat) => {
-                let view: ChatView = self.ask("worker.chat.view", json!({ "chatSessionId": chat }));
-                if let Some(turn) = view.turns.last() {
-                    let _: TurnReply =
-                        self.ask("worker.chat.cancelTurn", json!({ "turnId": turn.id }));
-                }
-            }
-            PersonAct::AnswerAll => {
-                for chat in self.chats.clone() {
-                    let view: ChatView =
-                        self.ask("worker.chat.view", json!({ "chatSessionId": chat }));
-                    for ask in view.asks {
-                        let args = json!({ "askId": ask.id, "answer": AskAnswer::Once });
-                        let _: Value = self.ask("worker.chat.answerAsk", args);
-                    }
-                }
-                self.at(5_000, Event::Person(PersonAct::AnswerAll));
-            }
-            PersonAct::Request(operation) => self.request_command(operation),
-            PersonAct::CancelCommand(id) => {
-                let _: CommandView = self.ask("machine.command.cancel", json!({ "commandId": id }));
-            }
-        }
-    }
-
-    fn append(
-        &mut self,
-        token: &Secret,
-        turn: &TurnId,
-        epoch: u64,
-        seq: u64,
-        chunks: Vec<Chunk>,
-    ) -> Result<(), CallError> {
-        self.transact(|backend| backend.accept_append(token, turn, epoch, seq))?;
-        let (state, stored) = self.streams.entry(turn.clone()).or_default();
-        match producer::decide(*state, epoch, seq) {
-            Decision::Accept(next) => {
-                *state = Some(next);
-                stored.extend(chunks);
-                Ok(())
-            }
-            Decision::Duplicate { .. } => Ok(()),
-            refused @ (Decision::Gap { .. }
-            | Decision::StaleEpoch { .. }
-            | Decision::EpochMustStartAtZero) => Err(CallError::new(
-                protocol::ErrorCode::Conflict,
-                format!("{refused:?}"),
-            )),
-        }
-    }
-
-    /// Of the hub, which wants chunks at once, or of a backend that counts calls.
-    fn gather(&mut self) -> Appended {
-        let counts_calls = self.random.per_mille(500);
-        let gather_ms = if counts_calls {
-            self.random.below(3_000)
-        } else {
-            0
-        };
-        Appended { gather_ms }
-    }
-
-    fn tick_backend(&mut self) {
-        let due = Backend::new(&mut self.rows, self.now, no_entropy())
-            .next_deadline()
-            .expect("memory does not fail");
-        if due.is_some_and(|at| at <= self.now) {
-            self.transact(|backend| backend.tick())
-                .expect("a tick is never refused");
-        }
-    }
-
-    /// A person's call, which nothing speaks against.
-    fn ask<T: serde::de::DeserializeOwned>(&mut self, function: &'static str, args: Value) -> T {
-        let caller = Caller::Person(self.owner.clone());
-        let reply = self
-            .call(caller, function, args)
-            .unwrap_or_else(|error| panic!("{function}: {error}"));
-        serde_json::from_value(reply).expect("the reply's type")
-    }
-
-    fn call(&mut self, caller: Caller, function: &str, args: Value) -> Result<Value, CallError> {
-        let key = Some(IdempotencyKey::generate(self.now, self.random.bytes()));
-        let request = Request {
-            function,
-            args,
-            key,
-            caller,
-        };
-        self.transact(|backend| backend.call(&request))
-            .map(|outcome| outcome.reply)
-    }
-
-    fn transact(
-        &mut self,
-        act: impl FnOnce(Backend<'_, MemoryRows>) -> Result<Outcome, CallError>,
-    ) -> Result<Outcome, CallError> {
-        let entropy = self.entropy();
-        match act(Backend::new(&mut self.rows, self.now, entropy)) {
-            Ok(outcome) => {
-                self.rows.commit();
-                self.dirty = true;
-                for effect in &outcome.effects {
-                    match effect {
-                        Effect::CreateStream(turn) => {
-                            self.streams.entry(turn.clone()).or_default();
-                        }
-                        Effect::DeleteStream(_)
-                        | Effect::Changed(_)
-                        | Effect::CutConnections { .. } => {}
-                    }
-                }
-                Ok(outcome)
-            }
-            Err(error) => {
-                self.rows.roll_back();
-                Err(error)
-            }
-        }
-    }
-
-    fn at(&mut self, wait_ms: u64, event: Event) {
-        self.last_event += 1;
-        self.queue
-            .insert((self.now.plus_ms(wait_ms), self.last_event), event);
-    }
-
-    fn happens(&mut self, chance: u64, fault: &'static str) -> bool {
-        let happens = !self.calm && self.random.per_mille(chance);
-        if happens {
-            *self.report.faults.entry(fault).or_default() += 1;
-        }
-        happens
-    }
-
-    fn delay(&mut self) -> u64 {
-        1 + self.random.below(if self.random.clone().per_mille(20) {
-            5_000
-        } else {
-            80
-        })
-    }
-
-    fn entropy(&mut self) -> Entropy {
-        Entropy {
-            id: self.random.bytes(),
-            secret: self.random.bytes(),
-        }
+        let text = format!("{which:?}");
+        let text: String = text.chars().take(700).collect();
+        let line = format!("{:>9} {what} {text}\n", self.elapsed_ms());
+        self.write(&line);
     }
 
     #[allow(clippy::print_stderr)]
-    fn tell(&self, what: &str, which: &dyn std::fmt::Debug) {
-        if self.trace {
-            let text = format!("{which:?}");
-            let text: String = text.chars().take(600).collect();
-            eprintln!("{} {what} {text}", self.now.as_ms() % 100_000_000);
+    fn write(&mut self, line: &str) {
+        match self.trace {
+            Trace::Off => {}
+            Trace::Print => eprint!("{line}"),
+            Trace::Keep => self.report.trace.push_str(line),
         }
-    }
-
-    fn mix(&mut self, value: u64) {
-        self.report.digest =
-            (self.report.digest.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-}
-
-fn timed_out() -> Failure {
-    Failure::Lost("no answer in time".to_owned())
-}
-
-fn no_entropy() -> Entropy {
-    Entropy {
-        id: [0; 10],
-        secret: [0; 32],
     }
 }

@@ -81,10 +81,6 @@ impl Chat {
         }
     }
 
-    pub(super) fn turn_id(&self) -> Option<&TurnId> {
-        self.turn.as_ref().map(|turn| &turn.id)
-    }
-
     pub(super) fn has_process(&self) -> bool {
         self.process != Process::Absent
     }
@@ -302,25 +298,19 @@ impl Chat {
         }
     }
 
+    /// The complete message was taken, or refused with what had been sent.
     pub(super) fn on_turn_written(
         &mut self,
         now: Timestamp,
         id: &TurnId,
-        refused: Option<CallError>,
+        refused: Option<(CallError, serde_json::Value)>,
     ) {
-        if self.turn_id() != Some(id) {
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == *id) else {
             return;
-        }
-        if let (Some(error), Some(turn)) = (refused, &mut self.turn)
-            && error.code == crate::ErrorCode::TooLarge
-            && turn.step == Step::Writing
+        };
+        if let Some((error, sent)) = refused
+            && turn.write_again(&error, sent)
         {
-            let reason = format!("The answer could not be kept: {error}");
-            turn.end(TurnEnd {
-                outcome: TurnState::Failed,
-                reason: Some(reason),
-                answer: FullMessage::default(),
-            });
             return;
         }
         self.turn = None;

@@ -131,10 +131,10 @@ impl Lanes {
 
     /// The answered call leaves its lane. `None` for an answer that came late, after the call was sent again
     /// and answered.
-    fn finish(&mut self, id: CallId) -> Option<(Lane, Purpose)> {
+    fn finish(&mut self, id: CallId) -> Option<(Lane, PendingCall)> {
         for (lane, queue) in &mut self.lanes {
             if queue.front().is_some_and(|call| call.id == id) {
-                return queue.pop_front().map(|call| (lane.clone(), call.purpose));
+                return queue.pop_front().map(|call| (lane.clone(), call));
             }
         }
         None
@@ -159,10 +159,10 @@ impl AgentCore {
             }
             Err(failure) => return self.on_failure(now, failure),
         };
-        let Some((lane, purpose)) = self.lanes.finish(id) else {
+        let Some((lane, call)) = self.lanes.finish(id) else {
             return;
         };
-        match (purpose, lane) {
+        match (call.purpose, lane) {
             (Purpose::Take(turn), Lane::Chat(chat)) => {
                 let taken = result
                     .ok()
@@ -173,7 +173,8 @@ impl AgentCore {
             }
             (Purpose::EndTurn(turn), Lane::Chat(chat)) => {
                 if let Some(chat) = self.chats.get_mut(&chat) {
-                    chat.on_turn_written(now, &turn, result.err());
+                    let refused = result.err().map(|error| (error, call.args));
+                    chat.on_turn_written(now, &turn, refused);
                 }
             }
             (Purpose::TakeCommand, Lane::Command(id)) => {

@@ -20,7 +20,7 @@ use crate::error::CallError;
 use crate::ids::{ChatSessionId, CommandId, MachineId, TurnId, WorkerId};
 use crate::secret::Secret;
 use crate::state::WorkerState;
-use crate::time::Timestamp;
+use crate::time::{Steady, Timestamp};
 use crate::wire::{
     Appended, AskAnswer, Chunk, ConnectReply, Inbox, MachineInfo, Operation, Progress,
     ReportWorkerArgs, Worktree,
@@ -211,6 +211,8 @@ pub struct AgentCore {
     checked: BTreeSet<WorkerId>,
     last_generation: Generation,
     phase: Phase,
+    /// The machine's clock may be set back; every time in here is a steady one.
+    clock: Steady,
     outputs: VecDeque<Output>,
 }
 
@@ -228,6 +230,7 @@ impl AgentCore {
             checked: BTreeSet::new(),
             last_generation: 0,
             phase: Phase::Working,
+            clock: Steady::default(),
             outputs: VecDeque::from([Output::Connect]),
         }
     }
@@ -237,6 +240,7 @@ impl AgentCore {
         if self.phase == Phase::Ended {
             return;
         }
+        let now = self.clock.at(now);
         match input {
             Input::Time => {}
             Input::Connected(result) => self.on_connected(now, result),
@@ -308,6 +312,7 @@ impl AgentCore {
             .into_iter()
             .flatten()
             .min()
+            .map(|(at, name)| (self.clock.shown_at(at), name))
     }
 
     /// How many processes run, start or stop.

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::driver::TurnEnd;
+use crate::error::{CallError, ErrorCode};
 use crate::ids::TurnId;
-use crate::limits::{REASON_MAX_BYTES, SPOOL_MAX_BYTES};
+use crate::limits::{MESSAGE_REFUSALS_MAX, REASON_MAX_BYTES, SPOOL_MAX_BYTES};
 use crate::state::TurnState;
 use crate::time::Timestamp;
 use crate::transcript::{Transcript, text_hash};
@@ -45,6 +46,8 @@ pub(super) struct ActiveTurn {
     sent_at: Timestamp,
     gather_until: Timestamp,
     refused: bool,
+    /// How often the complete message was refused.
+    refusals: u32,
 }
 
 impl ActiveTurn {
@@ -63,6 +66,7 @@ impl ActiveTurn {
             sent_at: Timestamp::default(),
             gather_until: Timestamp::default(),
             refused: false,
+            refusals: 0,
         }
     }
 
@@ -177,6 +181,35 @@ impl ActiveTurn {
         self.step = Step::Ending(end);
     }
 
+    /// The complete message was refused. Unless the turn has ended there, it goes out again, since it may have been
+    /// damaged on its way; if that does not help, what goes out is that it failed. Says whether something does.
+    pub(super) fn write_again(&mut self, error: &CallError, sent: serde_json::Value) -> bool {
+        let has_ended = matches!(error.code, ErrorCode::Conflict | ErrorCode::NotFound);
+        if has_ended || self.step != Step::Writing || self.refusals > MESSAGE_REFUSALS_MAX {
+            return false;
+        }
+        self.refusals += 1;
+        let is_worth_it = error.code != ErrorCode::TooLarge && self.refusals < MESSAGE_REFUSALS_MAX;
+        match serde_json::from_value::<WriteMessageArgs>(sent) {
+            Ok(sent) if is_worth_it => {
+                self.step = Step::Ending(TurnEnd {
+                    outcome: sent.outcome,
+                    reason: sent.reason,
+                    answer: sent.answer,
+                });
+            }
+            Ok(_) | Err(_) => {
+                self.refusals = MESSAGE_REFUSALS_MAX + 1;
+                self.end(TurnEnd {
+                    outcome: TurnState::Failed,
+                    reason: Some(format!("The answer could not be kept: {error}")),
+                    answer: FullMessage::default(),
+                });
+            }
+        }
+        true
+    }
+
     /// Ends the turn with what has been streamed of it.
     pub(super) fn interrupt(&mut self, reason: String) {
         let answer = FullMessage {
@@ -281,6 +314,23 @@ mod tests {
         assert_eq!(chunks_sent(&mut turn, 2), None);
         turn.interrupt("why".to_owned());
         assert_eq!(chunks_sent(&mut turn, 2), Some(2));
+    }
+
+    #[test]
+    fn a_refused_message_is_sent_again_and_then_fails() {
+        let mut turn = turn();
+        let refused = CallError::new(ErrorCode::Invalid, "another hash");
+        turn.interrupt("why".to_owned());
+        for _ in 1..MESSAGE_REFUSALS_MAX {
+            let sent = turn.take_end().expect("goes out");
+            assert_eq!(sent.outcome, TurnState::Interrupted);
+            assert!(turn.write_again(&refused, serde_json::to_value(sent).unwrap()));
+        }
+        let sent = serde_json::to_value(turn.take_end()).unwrap();
+        assert!(turn.write_again(&refused, sent));
+        let last = turn.take_end().expect("goes out");
+        assert_eq!(last.outcome, TurnState::Failed);
+        assert!(!turn.write_again(&refused, serde_json::to_value(last).unwrap()));
     }
 
     #[test]

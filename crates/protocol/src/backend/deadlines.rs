@@ -101,7 +101,7 @@ impl<R: Rows> Backend<'_, R> {
         if !matches!(presence.link, Link::Up | Link::Draining) {
             return Ok(());
         }
-        if presence.lease_until > self.now {
+        if presence.lease_holds(self.now) {
             return self.arm(
                 presence.lease_until,
                 machine.as_str(),

@@ -417,6 +417,8 @@ impl<R: Rows> Backend<'_, R> {
             return Ok(());
         };
         let was = row.link;
+        // Whoever looked meanwhile has seen that, also where the deadline has not been met yet.
+        let was_over = !row.lease_holds(self.now);
         row.link = link;
         match link {
             Link::Up | Link::Draining => {
@@ -424,6 +426,8 @@ impl<R: Rows> Backend<'_, R> {
                 row.lease_until = self.now.plus_ms(LEASE_MS);
                 if matches!(was, Link::Lost | Link::Left) {
                     row.since = self.now;
+                }
+                if was_over || matches!(was, Link::Lost | Link::Left) {
                     self.arm(
                         row.lease_until,
                         machine.as_str(),
@@ -436,14 +440,14 @@ impl<R: Rows> Backend<'_, R> {
             Link::Left => row.seen_at = self.now,
             Link::Lost => {}
         }
-        if was != link {
-            if !matches!((was, link), (Link::Lost | Link::Left, Link::Up)) {
-                row.since = if link == Link::Lost {
-                    row.seen_at
-                } else {
-                    self.now
-                };
-            }
+        if was != link && !matches!((was, link), (Link::Lost | Link::Left, Link::Up)) {
+            row.since = if link == Link::Lost {
+                row.seen_at
+            } else {
+                self.now
+            };
+        }
+        if was != link || was_over {
             self.machine_changed(machine)?;
         }
         save(self.rows, &path, &row)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AskId, ChatSessionId, CommandId, MachineId, PersonId, TurnId, WorkerId};
+use crate::limits::LEASE_MS;
 use crate::secret::SecretHash;
 use crate::state::{
     AskState, ChatState, CommandState, MachineState, RegistrationKeyState, TurnState, WorkerState,
@@ -53,6 +54,14 @@ pub(crate) struct PresenceRow {
     pub(crate) since: Timestamp,
     pub(crate) seen_at: Timestamp,
     pub(crate) lease_until: Timestamp,
+}
+
+impl PresenceRow {
+    /// Whether the lease holds. One that ends later than a lease can was given before the clock was set back: of
+    /// the time since then it says nothing.
+    pub(crate) fn lease_holds(&self, now: Timestamp) -> bool {
+        now < self.lease_until && self.lease_until <= now.plus_ms(LEASE_MS)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ids::PersonId;
-use crate::limits::REGISTRATION_KEY_LIFE_MS;
+use crate::limits::{LEASE_MS, REGISTRATION_KEY_LIFE_MS};
 
 const START: Timestamp = Timestamp::from_ms(1_700_000_000_000);
 
@@ -86,6 +86,38 @@ fn a_sign_of_life_that_comes_after_the_goodbye_changes_nothing() {
     world.machine("machine.heartbeat", json!({}));
     let list = world.person("machine.list", json!({}));
     assert_eq!(list["machines"][0]["presence"]["state"], "online");
+}
+
+#[test]
+fn a_lease_of_before_the_clock_was_set_back_is_no_sign_of_life() {
+    const HOUR_MS: u64 = 60 * 60 * 1_000;
+    let mut world = world::World::new();
+    let presence = |world: &mut world::World| {
+        let list = world.person("machine.list", json!({}));
+        list["machines"][0]["presence"]["state"].clone()
+    };
+    world.now = Timestamp::from_ms(world.now.as_ms() - HOUR_MS);
+    assert_eq!(presence(&mut world), "unknown");
+    world.machine("machine.heartbeat", json!({}));
+    assert_eq!(presence(&mut world), "online");
+    let first = Backend::new(&mut world.rows, world.now, entropy(4)).next_deadline();
+    assert_eq!(first.unwrap(), Some(world.now.plus_ms(LEASE_MS)));
+    world.wait(LEASE_MS);
+    assert_eq!(presence(&mut world), "unknown");
+}
+
+#[test]
+fn no_chat_session_starts_on_a_revoked_machine() {
+    let mut world = world::World::new();
+    let args = json!({ "machineId": world.machine, "directory": "repo" });
+    let worker = world.person("worker.register", args);
+    let machine = json!({ "machineId": world.machine });
+    world.person("machine.revoke", machine);
+    let start = json!({ "workerId": worker["id"] });
+    let error = world
+        .try_person("worker.chat.startSession", start)
+        .unwrap_err();
+    assert_eq!(error.code, ErrorCode::Revoked);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl<R: Rows> Backend<'_, R> {
     fn is_connected(&self, turn: &TurnRow) -> Result<bool, CallError> {
         let presence: Option<PresenceRow> = load(self.rows, &key::presence(&turn.machine))?;
         Ok(presence.is_some_and(|row| {
-            matches!(row.link, Link::Up | Link::Draining) && row.lease_until > self.now
+            matches!(row.link, Link::Up | Link::Draining) && row.lease_holds(self.now)
         }))
     }
 

@@ -286,11 +286,11 @@ impl<R: Rows> Backend<'_, R> {
             return Ok(Presence::Never);
         };
         Ok(match presence.link {
-            Link::Up if presence.lease_until > self.now => Presence::Online {
+            Link::Up if presence.lease_holds(self.now) => Presence::Online {
                 epoch: presence.epoch,
                 since: presence.since,
             },
-            Link::Draining if presence.lease_until > self.now => Presence::Draining {
+            Link::Draining if presence.lease_holds(self.now) => Presence::Draining {
                 since: presence.since,
             },
             Link::Up | Link::Draining | Link::Lost => Presence::Unknown {
