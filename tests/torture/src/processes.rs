@@ -42,7 +42,8 @@ impl Process {
     }
 
     pub(crate) fn is_opencode(&self) -> bool {
-        !self.is_supervisor() && self.command.contains(" acp ")
+        let hostings = [" acp ", " serve "];
+        !self.is_supervisor() && hostings.iter().any(|how| self.command.contains(how))
     }
 }
 

@@ -24,9 +24,9 @@ use crate::product::Product;
 use crate::reader::Reader;
 use crate::strikes::strike;
 
-/// How long everything may take to settle after a round's last fault: above the time after which a silent
-/// connection counts as dead, and the calls after it.
-const SETTLE_LIMIT: Duration = Duration::from_secs(150);
+/// How long everything may take to settle after a round's last fault: above what the product itself waits for at
+/// most, twice the 90 s for a start of opencode, on a computer that others load.
+const SETTLE_LIMIT: Duration = Duration::from_secs(300);
 /// The pause between two looks at what settles.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The pause between two questions after a command.

@@ -109,7 +109,7 @@ fn one_of(product: &Product, target: Target, which: usize) -> Option<(u32, Handl
         .values()
         .filter(|process| !process.is_zombie)
         .filter(|process| match target {
-            Target::Supervisor => process.is_supervisor() && process.command.contains(" acp "),
+            Target::Supervisor => process.is_supervisor() && process.command.contains("opencode "),
             Target::Opencode => process.is_opencode(),
             Target::Agent | Target::Hub | Target::Machine => false,
         })
