@@ -57,6 +57,11 @@ impl Shared {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// No more rounds begin.
+    pub(crate) fn end(&self) {
+        self.next.store(u64::MAX / 2, Ordering::Relaxed);
+    }
+
     /// The next round, until there have been enough of them or too many failed.
     fn next_round(&self) -> Option<u64> {
         let end = self.options.first + self.options.rounds;
@@ -75,7 +80,7 @@ pub(crate) async fn run(index: usize, shared: Arc<Shared>) -> Result<(), Failure
             Some(state) => state,
             None => begin(&shared, number).await?,
         };
-        let plan = Plan::new(options.seed, number, options.chats, options.long);
+        let plan = Plan::new(options.seed, number, &options.choice());
         let mut round = Round::new(&product, &plan, index, options.verbose);
         let ended = round.run(&mut chats).await;
         note(&shared, &plan, &round);
@@ -154,12 +159,17 @@ fn note(shared: &Shared, plan: &Plan, round: &Round<'_>) {
 /// What happened in a round that failed, in order.
 fn account(options: &Options, plan: &Plan, round: &Round<'_>, failure: &Failure) -> String {
     let mut text = format!(
-        "\nROUND {} FAILED. Once more: tests/torture/run --seed {} --first {} --rounds 1 --lanes 1 --chats {}{}\n",
+        "\nROUND {} FAILED. Once more: tests/torture/run --seed {} --first {} --rounds 1 --lanes 1 --chats {}{}{}\n",
         plan.number,
         options.seed,
         plan.number,
         options.chats,
-        if options.long { " --long" } else { "" }
+        if options.long { " --long" } else { "" },
+        options
+            .only
+            .iter()
+            .map(|only| format!(" --only '{only}'"))
+            .collect::<String>(),
     );
     text.push_str("planned:\n");
     for strike in &plan.strikes {

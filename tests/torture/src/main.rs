@@ -48,6 +48,9 @@ struct Options {
     /// Also machines that sleep for longer than their lease
     #[arg(long)]
     long: bool,
+    /// Only faults whose kind has this in its name: "kill agent", "half-open", "sleep", ...
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Tell what happens in each round
     #[arg(long)]
     verbose: bool,
@@ -67,6 +70,14 @@ struct Found {
 }
 
 impl Options {
+    fn choice(&self) -> plan::Choice<'_> {
+        plan::Choice {
+            chats: self.chats,
+            is_long: self.long,
+            only: self.only.as_deref(),
+        }
+    }
+
     fn find(&self) -> Result<Found, Failure> {
         let beside = || Some(std::env::current_exe().ok()?.with_file_name("orchestrator"));
         let orchestrator = self
@@ -128,10 +139,15 @@ async fn run(options: Options) -> Result<(), Failure> {
     let reaper = processes::adopt_orphans(own.clone());
     let shared = Arc::new(lane::Shared::new(options, found, own));
     let lanes = (0..shared.options.lanes).map(|index| lane::run(index, Arc::clone(&shared)));
-    // Leaving in order takes the processes along.
+    // The first Ctrl-C lets the rounds that are under way end; the second one takes the processes along.
+    let interrupted = async {
+        let _ = tokio::signal::ctrl_c().await;
+        shared.end();
+        let _ = tokio::signal::ctrl_c().await;
+    };
     let ended = tokio::select! {
         ended = futures::future::join_all(lanes) => ended,
-        _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
+        () = interrupted => return Err("interrupted".into()),
     };
     reaper.abort();
     let results = shared.results();

@@ -15,11 +15,15 @@ const PAUSE_MS: (u64, u64) = (50, 2_500);
 const DOWN_MS: (u64, u64) = (0, 700);
 /// How long bad weather lasts.
 const WEATHER_MS: (u64, u64) = (200, 2_500);
+/// How long what a killed agent left stands still: about as long as the next opencode takes to start.
+const ORPHAN_MS: (u64, u64) = (500, 6_000);
 /// Longer than a machine's lease.
 const SLEEP_MS: (u64, u64) = (46_000, 52_000);
 
 /// How often a chat is replaced: that costs a start of opencode.
 const REPLACED_PER_CENT: u64 = 6;
+/// How often a fault is drawn for one that was asked for: the rarest is one in hundreds.
+const TRIES: u32 = 100_000;
 /// How often an interrupted turn is continued.
 const CONTINUED_PER_CENT: u64 = 30;
 
@@ -58,6 +62,8 @@ pub(crate) enum Fault {
     },
     /// Connections end in this way; new ones are fine.
     Cut { side: Side, end: End },
+    /// The agent is killed and started again while what it left stands still, and that then goes on.
+    Orphan { target: Target, time: Duration },
     /// A second agent with the same identity is started while the first one stands still; then that goes on.
     Twin { time: Duration },
 }
@@ -67,7 +73,7 @@ impl Fault {
     pub(crate) fn may_interrupt(self) -> bool {
         match self {
             Self::Kill { target, .. } => target != Target::Hub,
-            Self::Twin { .. } => true,
+            Self::Orphan { .. } | Self::Twin { .. } => true,
             Self::Pause { .. } | Self::Network { .. } | Self::Cut { .. } => false,
         }
     }
@@ -95,6 +101,7 @@ impl Fault {
                 end: End::Reset | End::Close,
             } => format!("drop {side:?}"),
             Self::Cut { side, .. } => format!("half-open {side:?}"),
+            Self::Orphan { target, .. } => format!("orphan {target:?}"),
             Self::Twin { .. } => "twin Agent".to_owned(),
         }
         .to_lowercase()
@@ -123,6 +130,32 @@ pub(crate) enum Errand {
     Clone,
 }
 
+/// What may be planned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice<'a> {
+    pub(crate) chats: usize,
+    /// Whether machines sleep for longer than their lease.
+    pub(crate) is_long: bool,
+    /// Every fault is of a kind that has this in its name.
+    pub(crate) only: Option<&'a str>,
+}
+
+impl Choice<'_> {
+    fn fault(&self, random: &mut Random) -> Fault {
+        let Some(only) = self.only else {
+            return fault(random, self.is_long);
+        };
+        let mut chosen = fault(random, true);
+        for _ in 0..TRIES {
+            if chosen.kind().contains(only) {
+                break;
+            }
+            chosen = fault(random, true);
+        }
+        chosen
+    }
+}
+
 /// A round.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -138,8 +171,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(seed: u64, number: u64, chats: usize, is_long: bool) -> Self {
+    /// The round of a seed.
+    pub(crate) fn new(seed: u64, number: u64, options: &Choice<'_>) -> Self {
         let mut random = Random::new(seed, number);
+        let chats = options.chats;
         let messages = (0..chats)
             .map(|_| {
                 let count = random.between(1, 2);
@@ -160,7 +195,7 @@ impl Plan {
         let mut strikes: Vec<Strike> = (0..count)
             .map(|_| Strike {
                 at: random.time(0, STRIKE_LATEST_MS),
-                fault: fault(&mut random, is_long),
+                fault: options.fault(&mut random),
                 which: usize::try_from(random.below(64)).unwrap_or(0),
             })
             .collect();
@@ -192,6 +227,7 @@ enum Kind {
     Weather,
     Drop,
     HalfOpen,
+    Orphan(Target),
     Twin,
     Sleep,
 }
@@ -211,6 +247,8 @@ fn fault(random: &mut Random, is_long: bool) -> Fault {
         (280, Kind::Weather),
         (70, Kind::Drop),
         (12, Kind::HalfOpen),
+        (8, Kind::Orphan(Target::Opencode)),
+        (8, Kind::Orphan(Target::Supervisor)),
         (12, Kind::Twin),
         (if is_long { 6 } else { 0 }, Kind::Sleep),
     ]);
@@ -232,6 +270,10 @@ fn fault(random: &mut Random, is_long: bool) -> Fault {
         Kind::Sleep => Fault::Pause {
             target: Target::Machine,
             time: random.time(SLEEP_MS.0, SLEEP_MS.1),
+        },
+        Kind::Orphan(target) => Fault::Orphan {
+            target,
+            time: random.time(ORPHAN_MS.0, ORPHAN_MS.1),
         },
         Kind::Twin => Fault::Twin {
             time: random.time(0, 3_000),
@@ -292,9 +334,27 @@ mod tests {
 
     use super::*;
 
+    const ALL: Choice<'_> = Choice {
+        chats: 3,
+        is_long: true,
+        only: None,
+    };
+
+    #[test]
+    fn what_is_asked_for_is_planned() {
+        let choice = Choice {
+            only: Some("sleep"),
+            ..ALL
+        };
+        let strikes = (0..20).flat_map(|number| Plan::new(1, number, &choice).strikes);
+        for strike in strikes {
+            assert_eq!(strike.fault.kind(), "sleep machine");
+        }
+    }
+
     #[test]
     fn a_seed_and_a_round_give_one_plan() {
-        let text = |seed, number| format!("{:?}", Plan::new(seed, number, 3, true));
+        let text = |seed, number| format!("{:?}", Plan::new(seed, number, &ALL));
         assert_eq!(text(1, 7), text(1, 7));
         assert_ne!(text(1, 7), text(1, 8));
         assert_ne!(text(1, 7), text(2, 7));
@@ -302,8 +362,7 @@ mod tests {
 
     #[test]
     fn chances_are_what_they_are_called() {
-        let replaced =
-            (0..2_000).filter(|number| Plan::new(1, *number, 3, false).replaced.is_some());
+        let replaced = (0..2_000).filter(|number| Plan::new(1, *number, &ALL).replaced.is_some());
         let per_cent = replaced.count() as u64 / 20;
         assert!(per_cent.abs_diff(REPLACED_PER_CENT) <= 2, "{per_cent}");
     }
@@ -311,9 +370,9 @@ mod tests {
     #[test]
     fn every_kind_of_fault_comes() {
         let kinds: BTreeSet<String> = (0..2_000)
-            .flat_map(|number| Plan::new(1, number, 3, true).strikes)
+            .flat_map(|number| Plan::new(1, number, &ALL).strikes)
             .map(|strike| strike.fault.kind())
             .collect();
-        assert_eq!(kinds.len(), 23, "{kinds:#?}");
+        assert_eq!(kinds.len(), 25, "{kinds:#?}");
     }
 }

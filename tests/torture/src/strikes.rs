@@ -1,6 +1,7 @@
 //! Faults as they are done.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -97,6 +98,18 @@ pub(crate) async fn strike(product: &Product, strike: &Strike) -> Result<String,
             way.set(Weather::Clear);
         }
         Fault::Cut { side, end } => way(side).end(end),
+        Fault::Orphan { target, time } => {
+            let orphan = one_of(product, target, strike.which);
+            if let Some((_, handle)) = &orphan {
+                handle.signal(Signal::STOP);
+            }
+            product.restart_agent(Duration::ZERO).await?;
+            tokio::time::sleep(time).await;
+            if let Some((pid, handle)) = orphan {
+                handle.signal(Signal::CONT);
+                return Ok(format!("process {pid}"));
+            }
+        }
         Fault::Twin { time } => product.twin(time).await?,
     }
     Ok(String::new())
