@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What went wrong, for whoever runs this.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -140,6 +141,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let shared = Arc::new(lane::Shared::new(options, found, own));
     let lanes = (0..shared.options.lanes).map(|index| lane::run(index, Arc::clone(&shared)));
     // The first Ctrl-C lets the rounds that are under way end; the second one takes the processes along.
+    let mut terminated = signal(SignalKind::terminate())?;
     let interrupted = async {
         let _ = tokio::signal::ctrl_c().await;
         shared.end();
@@ -148,6 +150,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let ended = tokio::select! {
         ended = futures::future::join_all(lanes) => ended,
         () = interrupted => return Err("interrupted".into()),
+        _ = terminated.recv() => return Err("terminated".into()),
     };
     reaper.abort();
     let results = shared.results();
