@@ -14,7 +14,7 @@ use rustix::process::{
 use tokio::task::JoinHandle;
 
 /// How often orphans are looked for.
-const REAP_PAUSE: Duration = Duration::from_millis(200);
+const REAP_PAUSE: Duration = Duration::from_secs(2);
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
