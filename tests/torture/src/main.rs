@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -148,27 +148,29 @@ async fn run(options: Options) -> Result<(), Failure> {
         let _ = tokio::signal::ctrl_c().await;
     };
     let ended = tokio::select! {
-        ended = futures::future::join_all(lanes) => ended,
-        () = interrupted => return Err("interrupted".into()),
-        _ = terminated.recv() => return Err("terminated".into()),
+        ended = futures::future::join_all(lanes) => ended.into_iter().collect(),
+        () = interrupted => Err("interrupted".into()),
+        _ = terminated.recv() => Err("terminated".into()),
     };
     reaper.abort();
-    let results = shared.results();
+    print_results(&shared.results(), begun.elapsed());
+    ended
+}
+
+fn print_results(results: &lane::Results, took: Duration) {
     results.recoveries.print();
     print_counts("faults", &results.faults);
     print_counts("turns", &results.turns);
     print_counts("reasons of turns that were not completed", &results.reasons);
     print_counts("commands", &results.commands);
     println!();
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = took.as_secs_f64();
     println!(
         "{} rounds in {seconds:.0} s, {:.1} s each; {} failed",
         results.rounds,
         seconds / results.rounds.max(1) as f64,
         results.failed
     );
-    drop(results);
-    ended.into_iter().collect()
 }
 
 fn print_counts(what: &str, counts: &BTreeMap<String, u64>) {
