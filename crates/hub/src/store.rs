@@ -34,6 +34,9 @@ pub struct StoreOptions {
     pub readers: usize,
     /// Largest size of the database in pages of 4 KiB; `None` for what the disk holds.
     pub max_pages: Option<u32>,
+    /// Whether a commit is on the disk before it counts. Without it nothing acked survives a loss of power:
+    /// only the proof that this would be noticed says no.
+    pub syncs_commits: bool,
 }
 
 impl Default for StoreOptions {
@@ -41,6 +44,7 @@ impl Default for StoreOptions {
         Self {
             readers: DEFAULT_READERS,
             max_pages: None,
+            syncs_commits: true,
         }
     }
 }

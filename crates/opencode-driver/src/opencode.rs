@@ -203,6 +203,10 @@ impl Launcher {
         let sessions = self.sessions();
         std::fs::create_dir_all(&sessions).map_err(|error| machine(&sessions, &error))?;
         let database = storage.database(&sessions);
+        let alone = absolute(&storage.lock(&sessions));
+        if let Some(locks) = alone.parent() {
+            std::fs::create_dir_all(locks).map_err(|error| machine(locks, &error))?;
+        }
         let lean = self.lean_home();
         let setting = Setting {
             port,
@@ -220,6 +224,7 @@ impl Launcher {
         });
         let running = launch(Launch {
             supervisor: &self.config.supervisor,
+            alone,
             sandbox: sandbox.transpose().map_err(unusable)?,
             program: &binary.path,
             hosting,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::driver::DriverError;
-use crate::supervisor::{EOF_GRACE, Sandbox, TERM_GRACE};
+use crate::supervisor::{ALONE, EOF_GRACE, Sandbox, TERM_GRACE};
 use crate::wire::launch::Hosting;
 
 /// How much of its standard error is kept, in bytes.
@@ -30,6 +30,8 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
 pub(crate) struct Launch<'a> {
     /// The supervisor and its arguments, up to and without `--`.
     pub(crate) supervisor: &'a [OsString],
+    /// What only one opencode at a time may have: it waits for that.
+    pub(crate) alone: PathBuf,
     /// What it is held to.
     pub(crate) sandbox: Option<Sandbox>,
     pub(crate) program: &'a Path,
@@ -162,6 +164,8 @@ fn spawn(launch: &Launch<'_>) -> Result<Child, DriverError> {
     let mut command = Command::new(supervisor);
     command
         .args(arguments)
+        .arg(ALONE)
+        .arg(&launch.alone)
         .args(launch.sandbox.iter().flat_map(Sandbox::options))
         .arg("--")
         .arg(launch.program)

@@ -18,6 +18,8 @@ const SPARE_RANDOM_BYTES: usize = 10;
 const SEPARATOR: char = '/';
 /// What SQLite puts beside a database.
 const DATABASE_ENDINGS: &[&str] = &["db", "db-wal", "db-shm"];
+/// Beside the directory of the databases.
+const LOCKS: &str = "locks";
 /// Marks a database that nobody has a conversation in.
 const UNUSED_ENDING: &str = "unused";
 
@@ -68,6 +70,12 @@ impl Storage {
         sessions.join(format!("{}.db", self.0))
     }
 
+    /// What its supervisor holds for as long as an opencode may work on it. Not beside the database, where
+    /// opencode itself may write.
+    pub(crate) fn lock(&self, sessions: &Path) -> PathBuf {
+        sessions.with_file_name(LOCKS).join(&self.0)
+    }
+
     /// Notes that nobody has a conversation in it yet.
     pub(crate) fn mark_unused(&self, sessions: &Path) -> io::Result<()> {
         std::fs::write(self.mark(sessions), "")
@@ -84,6 +92,7 @@ impl Storage {
             // It may not have come so far; what can't be deleted takes some room and does no harm.
             let _ = std::fs::remove_file(sessions.join(format!("{}.{ending}", self.0)));
         }
+        let _ = std::fs::remove_file(self.lock(sessions));
         let _ = std::fs::remove_file(self.mark(sessions));
     }
 

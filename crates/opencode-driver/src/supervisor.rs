@@ -13,7 +13,9 @@
 //!
 //! Elsewhere than on Linux only the process group is taken down.
 //!
-//! Options before the `--` restrict what the program may change: see [`Sandbox`].
+//! Options before the `--` restrict what the program may change: see [`Sandbox`]. Before those may stand
+//! `--alone FILE`: then it waits until no other supervisor has that file, and first ends what one that was killed
+//! with -9 itself has left.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -22,8 +24,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod alone;
 mod sandbox;
 mod tree;
+
+pub(crate) use alone::ALONE;
 
 pub use sandbox::{Enforcement, Sandbox, enforcement};
 
@@ -39,6 +44,8 @@ const SWEEP_LIMIT: Duration = Duration::from_secs(10);
 pub const EXIT_CANNOT_START: u8 = 127;
 /// The exit code when the program's sandbox can't be set up.
 pub const EXIT_CANNOT_CONFINE: u8 = 126;
+/// The exit code when what the program needs for itself alone can't be had.
+pub const EXIT_NOT_ALONE: u8 = 125;
 /// The exit code for a command line that is not understood, as in `sysexits.h`.
 const EXIT_USAGE: u8 = 64;
 /// Events that may wait: there are never more than a few.
@@ -59,8 +66,10 @@ enum Event {
 /// code is the program's own, or 128 and the signal that ended it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter().peekable();
-    let sandbox = match Sandbox::take_options(&mut args) {
-        Ok(sandbox) => sandbox,
+    let options = alone::take_option(&mut args)
+        .and_then(|alone| Ok((alone, Sandbox::take_options(&mut args)?)));
+    let (alone, sandbox) = match options {
+        Ok(options) => options,
         Err(why) => {
             complain(&why);
             return ExitCode::from(EXIT_USAGE);
@@ -68,16 +77,22 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let Some(program) = args.next() else {
         complain(
-            "usage: supervise [--read-only] [--write DIRECTORY]... [--no-network] -- PROGRAM [ARGUMENT...]",
+            "usage: supervise [--alone FILE] [--read-only] [--write DIRECTORY]... [--no-network] -- PROGRAM [ARGUMENT...]",
         );
         return ExitCode::from(EXIT_USAGE);
     };
+    let marker = marker();
+    // Held to the end, when nothing of the program is left.
+    let alone = alone.map(|file| alone::wait(&file, &marker, SWEEP_LIMIT));
+    if let Some(Err(why)) = &alone {
+        complain(why);
+        return ExitCode::from(EXIT_NOT_ALONE);
+    }
     // Before there are threads: it holds for this one and what it starts.
     if let Some(Err(why)) = sandbox.map(|sandbox| sandbox::restrict(&sandbox)) {
         complain(&format!("the sandbox could not be set up: {why}"));
         return ExitCode::from(EXIT_CANNOT_CONFINE);
     }
-    let marker = marker();
     tree::adopt_orphans();
     let (events, received) = sync_channel(EVENTS_WAITING);
     // Before there is a program that a signal could leave behind.

@@ -196,6 +196,64 @@ fn a_signal_to_the_supervisor_ends_the_program_in_order() {
     assert_eq!(processes_of(home.path()), Vec::<u32>::new());
 }
 
+fn supervise_alone(home: &Path, script: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_opencode-supervise"))
+        .args(["--alone", "lock", "--", "sh", "-c", script])
+        .current_dir(home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the program has said a letter.
+fn has_begun(child: &mut Child) {
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+}
+
+#[test]
+fn one_that_is_to_be_alone_waits_until_nothing_is_left_of_the_one_before() {
+    let home = TempDir::new().unwrap();
+    let stubborn = "trap '' TERM INT HUP; echo x; exec 0</dev/null; while :; do sleep 1; done";
+    let mut first = supervise_alone(home.path(), stubborn);
+    has_begun(&mut first);
+    let alive = processes_of(home.path());
+    // The agent dies and is started again at once.
+    drop(first.stdin.take());
+    let mut second = supervise_alone(home.path(), "echo x; read line");
+    has_begun(&mut second);
+    let left = processes_of(home.path());
+    assert!(
+        !alive
+            .iter()
+            .any(|process| *process != first.id() && left.contains(process)),
+        "{left:?} have some of {alive:?}"
+    );
+    wait(first);
+    drop(second.stdin.take());
+    assert!(wait(second).is_some());
+}
+
+#[test]
+fn what_a_killed_supervisor_left_is_ended_by_the_next_one() {
+    let home = TempDir::new().unwrap();
+    // It does not end when its standard input does.
+    let stubborn = "trap '' TERM INT HUP; echo x; exec 0</dev/null; while :; do sleep 1; done";
+    let mut first = supervise_alone(home.path(), stubborn);
+    has_begun(&mut first);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let orphans = processes_of(home.path());
+    assert!(!orphans.is_empty());
+    let mut second = supervise_alone(home.path(), "echo x; read line");
+    has_begun(&mut second);
+    let left = processes_of(home.path());
+    assert!(!orphans.iter().any(|process| left.contains(process)));
+    drop(second.stdin.take());
+    assert!(wait(second).is_some());
+    assert_eq!(processes_of(home.path()), Vec::<u32>::new());
+}
+
 #[test]
 fn input_output_and_exit_code_pass_through() {
     let home = TempDir::new().unwrap();

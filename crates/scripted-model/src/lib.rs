@@ -34,4 +34,4 @@ mod script;
 mod server;
 
 pub use script::SLOW_MAX_WORDS;
-pub use server::{MODEL_ID, ModelConfig, PROVIDER_ID, ScriptedModel};
+pub use server::{Asked, MODEL_ID, ModelConfig, PROVIDER_ID, ScriptedModel};

@@ -86,6 +86,19 @@ struct Shared {
 struct Seen {
     requests: BTreeMap<u64, u32>,
     answered: u64,
+    /// What was asked, for whoever wants to know; see [`ScriptedModel::record`].
+    asked: Option<Vec<Asked>>,
+}
+
+/// A request of a conversation; titles and summaries are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The last message of a person.
+    pub prompt: String,
+    /// The messages of persons before it, oldest first.
+    pub earlier: Vec<String>,
+    /// How many results of tools came after it: above zero, the same turn goes on.
+    pub tool_results: usize,
 }
 
 impl ScriptedModel {
@@ -135,6 +148,18 @@ impl ScriptedModel {
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.shared.seen().answered
+    }
+
+    /// Keeps what is asked from now on. It grows until it is taken: for tests.
+    pub fn record(&self) {
+        self.shared.seen().asked.get_or_insert_default();
+    }
+
+    /// What was asked since it was last taken, oldest first; nothing unless it is recorded.
+    #[must_use]
+    pub fn take_asked(&self) -> Vec<Asked> {
+        let mut seen = self.shared.seen();
+        seen.asked.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Configuration for opencode that makes this model its only one, and asks before it runs commands or
@@ -196,6 +221,13 @@ impl Shared {
         let mut seen = self.seen();
         if request.side_job().is_none() {
             seen.answered += 1;
+            if let Some(asked) = &mut seen.asked {
+                asked.push(Asked {
+                    prompt: request.prompt(),
+                    earlier: request.earlier_prompts(),
+                    tool_results: request.tool_results().len(),
+                });
+            }
         }
         if seen.requests.len() >= REMEMBERED_REQUESTS {
             seen.requests.clear();

@@ -6,7 +6,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use scripted_model::{ModelConfig, ScriptedModel};
+use scripted_model::{Asked, ModelConfig, ScriptedModel};
 use serde_json::{Value, json};
 
 async fn completion(model: &ScriptedModel, prompt: &str, stream: bool) -> Response<Incoming> {
@@ -94,4 +94,20 @@ async fn stopping_ends_an_answer_without_an_end() {
     let response = completion(&model, "slow 50", true).await;
     model.stop().await;
     assert!(!text(response).await.unwrap_or_default().contains("[DONE]"));
+}
+
+#[tokio::test]
+async fn what_was_asked_is_known_once_it_is_recorded() {
+    let model = ScriptedModel::start(ModelConfig::fast()).await.unwrap();
+    text(completion(&model, "say before", false).await).await;
+    assert_eq!(model.take_asked(), []);
+    model.record();
+    text(completion(&model, "say after", false).await).await;
+    let asked = Asked {
+        prompt: "say after".to_owned(),
+        earlier: Vec::new(),
+        tool_results: 0,
+    };
+    assert_eq!(model.take_asked(), [asked]);
+    assert_eq!(model.take_asked(), []);
 }

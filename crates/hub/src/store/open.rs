@@ -79,7 +79,8 @@ pub(super) fn writer(path: &Path, options: &StoreOptions) -> Result<Connection, 
     let version = check_schema(&connection, path)?;
     (|| {
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let synchronous = if options.syncs_commits { "FULL" } else { "OFF" };
+        connection.pragma_update(None, "synchronous", synchronous)?;
         // Plain fsync on macOS does not reach the platter.
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "checkpoint_fullfsync", true)?;

@@ -294,7 +294,7 @@ async fn a_panicking_read_gives_its_connection_back() {
         directory.path().join("hub.db"),
         &StoreOptions {
             readers: 1,
-            max_pages: None,
+            ..StoreOptions::default()
         },
     )
     .expect("opens");
