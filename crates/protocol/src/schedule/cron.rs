@@ -70,48 +70,79 @@ const EXAMPLE: &str = "An expression is five fields: minute, hour, day of the mo
 struct About {
     name: &'static str,
     values: u32,
-    words: &'static [&'static str],
+    names: &'static [&'static str],
     allowed: &'static str,
 }
 
 impl About {
-    fn knows(&self, word: &str) -> bool {
-        let word = word.to_ascii_uppercase();
-        let is_last_day = || {
-            self.values == 7
-                && word
-                    .strip_suffix('L')
-                    .is_some_and(|day| DAYS.contains(&day))
-        };
-        self.words.contains(&word.as_str()) || is_last_day()
+    /// Whether an item of the field's list has a form that both parsers know.
+    fn takes(&self, item: &str) -> bool {
+        let item = item.to_ascii_uppercase();
+        match (self.values, item.as_str()) {
+            (_, "*") | (7 | 31, "?") | (31, "L" | "LW") => return true,
+            (31, item) if item.strip_suffix('W').is_some_and(|day| self.has(day)) => return true,
+            (7, item) => {
+                if let Some((days, place)) = item.split_once('#') {
+                    return (matches!(place, "1" | "2" | "3" | "4" | "5") && self.has_range(days))
+                        || (place == "L" && self.has(days));
+                }
+                if item.strip_suffix('L').is_some_and(|day| self.has(day)) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        match item.split_once('/') {
+            Some(("*", step)) => !step.is_empty(),
+            Some((range, step)) => !step.is_empty() && range.contains('-') && self.has_range(range),
+            None => self.has_range(&item),
+        }
+    }
+
+    fn has_range(&self, range: &str) -> bool {
+        match range.split_once('-') {
+            Some((from, to)) => self.has(from) && self.has(to),
+            None => self.has(range),
+        }
+    }
+
+    fn has(&self, value: &str) -> bool {
+        let is_number =
+            (1..=2).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
+        let least = u32::from(matches!(self.values, 31 | 12));
+        // Sunday is 7 as well.
+        let most = self.values - 1 + least + u32::from(self.values == 7);
+        self.names.contains(&value)
+            || (is_number
+                && value
+                    .parse::<u32>()
+                    .is_ok_and(|value| (least..=most).contains(&value)))
     }
 }
-
-const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 static FIELDS: [About; 5] = [
     About {
         name: "minute",
         values: 60,
-        words: &[],
+        names: &[],
         allowed: "Minutes are 0 to 59",
     },
     About {
         name: "hour",
         values: 24,
-        words: &[],
+        names: &[],
         allowed: "Hours are 0 to 23",
     },
     About {
         name: "day of the month",
         values: 31,
-        words: &["L", "W", "LW"],
+        names: &[],
         allowed: "Days are 1 to 31, L for the last one, LW for the last weekday, 15W for the weekday nearest to the 15th",
     },
     About {
         name: "month",
         values: 12,
-        words: &[
+        names: &[
             "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
         ],
         allowed: "Months are 1 to 12 or JAN to DEC",
@@ -119,7 +150,7 @@ static FIELDS: [About; 5] = [
     About {
         name: "day of the week",
         values: 7,
-        words: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "L"],
+        names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
         allowed: "Days are 0 to 7 or SUN to SAT (0 and 7 are Sunday), 1#2 for the second Monday, 5#L for the last Friday",
     },
 ];
@@ -208,16 +239,11 @@ fn check_field(field: &str, about: &About) -> Result<(), WhenError> {
             about.allowed
         ));
     }
-    if let Some(word) = field
-        .split(|letter: char| !letter.is_ascii_alphabetic())
-        .find(|word| !word.is_empty() && !about.knows(word))
-    {
-        return refused(format!(
-            "\"{word}\" has no meaning in it. {}.",
-            about.allowed
-        ));
-    }
-    let items: Vec<&str> = field.split(',').collect();
+    let list = field
+        .strip_prefix('+')
+        .filter(|_| about.values == 7)
+        .unwrap_or(field);
+    let items: Vec<&str> = list.split(',').collect();
     for item in &items {
         if item.is_empty() {
             return refused("a list has no empty places.".to_owned());
@@ -251,7 +277,8 @@ fn check_field(field: &str, about: &About) -> Result<(), WhenError> {
         .iter()
         .map(|other| if other.name == about.name { field } else { "*" })
         .collect();
-    if parser().parse(&alone.join(" ")).is_err() {
+    let is_known = items.iter().all(|item| about.takes(item));
+    if !is_known || parser().parse(&alone.join(" ")).is_err() {
         return refused(format!(
             "{}; also ranges (2-5), lists (2,5) and steps (*/5).",
             about.allowed

@@ -53,7 +53,7 @@ pub fn zone_names() -> Vec<String> {
     let mut names: Vec<String> = TimeZoneDatabase::bundled()
         .available()
         .map(|name| name.to_string())
-        .filter(|name| name != "Factory")
+        .filter(|name| name != NO_ZONE)
         .collect();
     names.sort();
     names
@@ -61,12 +61,10 @@ pub fn zone_names() -> Vec<String> {
 
 impl Zone {
     pub(super) fn find(name: &str) -> Result<Self, WhenError> {
-        let names = zone_names();
-        if names
-            .binary_search_by(|known| known.as_str().cmp(name))
-            .is_ok()
-            && let Ok(rules) = TimeZoneDatabase::bundled().get(name)
-        {
+        let zones = TimeZoneDatabase::bundled();
+        // The database itself would take any spelling, and so would not every browser's.
+        let is_listed = name != NO_ZONE && zones.available().any(|known| known.as_str() == name);
+        if is_listed && let Ok(rules) = zones.get(name) {
             return Ok(Self { rules });
         }
         if name.trim().is_empty() {
@@ -76,7 +74,7 @@ impl Zone {
             ));
         }
         let shown: String = name.chars().take(SHOWN_CHARS).collect();
-        let hint = suggest(name, &names).map_or_else(
+        let hint = suggest(name, &zone_names()).map_or_else(
             || "Zones are named like Europe/Berlin or America/New_York.".to_owned(),
             |near| format!("Did you mean {near}?"),
         );
@@ -150,10 +148,12 @@ impl Zone {
     }
 }
 
+/// The database has this for machines that were not set up.
+const NO_ZONE: &str = "Factory";
 const SHOWN_CHARS: usize = 64;
 
 /// The zone that was probably meant: another spelling, the same place elsewhere, or a few letters off.
-fn suggest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
+fn suggest(name: &str, names: &[String]) -> Option<String> {
     let wanted: String = name
         .trim()
         .chars()
@@ -169,10 +169,10 @@ fn suggest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
     let place = place(&wanted);
     let known = || names.iter().map(|name| (name, name.to_ascii_lowercase()));
     if let Some((name, _)) = known().find(|(_, lower)| *lower == wanted) {
-        return Some(name);
+        return Some(name.clone());
     }
     if let Some((name, _)) = known().find(|(_, lower)| self::place(lower) == place) {
-        return Some(name);
+        return Some(name.clone());
     }
     let allowed = (place.chars().count() / LETTERS_PER_TYPO).min(TYPOS_MAX);
     known()
@@ -186,7 +186,7 @@ fn suggest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
         })
         .filter(|(distance, ..)| *distance <= allowed)
         .min()
-        .map(|(.., name)| name.as_str())
+        .map(|(.., name)| name.clone())
 }
 
 const LETTERS_PER_TYPO: usize = 4;

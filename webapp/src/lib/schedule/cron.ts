@@ -58,30 +58,29 @@ const EXAMPLE =
 interface About {
   name: string;
   values: number;
-  /** The words that may be in it. */
-  words: RegExp;
+  names: string[];
   allowed: string;
 }
 
 const FIELDS: About[] = [
-  { name: "minute", values: 60, words: /(?!)/, allowed: "Minutes are 0 to 59" },
-  { name: "hour", values: 24, words: /(?!)/, allowed: "Hours are 0 to 23" },
+  { name: "minute", values: 60, names: [], allowed: "Minutes are 0 to 59" },
+  { name: "hour", values: 24, names: [], allowed: "Hours are 0 to 23" },
   {
     name: "day of the month",
     values: 31,
-    words: /^(L|W|LW)$/i,
+    names: [],
     allowed: "Days are 1 to 31, L for the last one, LW for the last weekday, 15W for the weekday nearest to the 15th",
   },
   {
     name: "month",
     values: 12,
-    words: /^(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)$/i,
+    names: ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
     allowed: "Months are 1 to 12 or JAN to DEC",
   },
   {
     name: "day of the week",
     values: 7,
-    words: /^((SUN|MON|TUE|WED|THU|FRI|SAT)L?|L)$/i,
+    names: ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
     allowed: "Days are 0 to 7 or SUN to SAT (0 and 7 are Sunday), 1#2 for the second Monday, 5#L for the last Friday",
   },
 ];
@@ -146,9 +145,7 @@ function checkField(field: string, about: About): void {
   };
   const odd = Array.from(field).find((letter) => !/^[0-9A-Za-z*,\-/#?+]$/.test(letter));
   if (odd !== undefined) refuse(`"${odd}" has no meaning in it. ${about.allowed}.`);
-  const word = field.split(/[^A-Za-z]+/).find((word) => word !== "" && !about.words.test(word));
-  if (word !== undefined) refuse(`"${word}" has no meaning in it. ${about.allowed}.`);
-  const items = field.split(",");
+  const items = (about.values === 7 ? field.replace(/^\+/, "") : field).split(",");
   for (const item of items) {
     if (item === "") refuse("a list has no empty places.");
     if (items.length > 1 && (item === "*" || item === "?")) refuse(`"${item}" is everything, so it stands alone.`);
@@ -163,9 +160,44 @@ function checkField(field: string, about: About): void {
       refuse(`steps are 1 to ${about.values}.`);
     }
   }
-  if (!parse(FIELDS.map((other) => (other.name === about.name ? field : "*")).join(" "))) {
+  const isKnown = items.every((item) => takes(about, item.toUpperCase()));
+  if (!isKnown || !parse(FIELDS.map((other) => (other.name === about.name ? field : "*")).join(" "))) {
     refuse(`${about.allowed}; also ranges (2-5), lists (2,5) and steps (*/5).`);
   }
+}
+
+/** Whether an item of the field's list has a form that both parsers know. */
+function takes(about: About, item: string): boolean {
+  if (item === "*") return true;
+  if (about.values === 31) {
+    if (item === "?" || item === "L" || item === "LW") return true;
+    if (item.endsWith("W") && has(about, item.slice(0, -1))) return true;
+  }
+  if (about.values === 7) {
+    if (item === "?") return true;
+    const hash = item.indexOf("#");
+    if (hash >= 0) {
+      const [days, place] = [item.slice(0, hash), item.slice(hash + 1)];
+      return (/^[1-5]$/.test(place) && hasRange(about, days)) || (place === "L" && has(about, days));
+    }
+    if (item.endsWith("L") && has(about, item.slice(0, -1))) return true;
+  }
+  const slash = item.indexOf("/");
+  if (slash < 0) return hasRange(about, item);
+  const range = item.slice(0, slash);
+  return slash < item.length - 1 && (range === "*" || (range.includes("-") && hasRange(about, range)));
+}
+
+function hasRange(about: About, range: string): boolean {
+  const dash = range.indexOf("-");
+  return dash < 0 ? has(about, range) : has(about, range.slice(0, dash)) && has(about, range.slice(dash + 1));
+}
+
+function has(about: About, value: string): boolean {
+  const least = about.values === 31 || about.values === 12 ? 1 : 0;
+  // Sunday is 7 as well.
+  const most = about.values - 1 + least + (about.values === 7 ? 1 : 0);
+  return about.names.includes(value) || (/^[0-9]{1,2}$/.test(value) && Number(value) >= least && Number(value) <= most);
 }
 
 /** Croner in UTC is a clock that nobody ever touches: it searches local times. Without a function it sets no timer. */
