@@ -2,7 +2,16 @@ import reactHooks from "eslint-plugin-react-hooks";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["out/**", ".next/**", "node_modules/**", "next-env.d.ts", "src/lib/backend/wire.gen.ts"] },
+  {
+    ignores: [
+      "out/**",
+      ".next/**",
+      "node_modules/**",
+      "next-env.d.ts",
+      "src/lib/backend/wire.gen.ts",
+      "src/lib/schedule/shared.gen.ts",
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   reactHooks.configs.flat["recommended-latest"],

@@ -12,6 +12,7 @@ pub mod git_url;
 pub mod ids;
 pub mod limits;
 pub mod producer;
+pub mod schedule;
 pub mod secret;
 pub mod state;
 pub mod time;

@@ -64,6 +64,22 @@ pub const FILE_TEXT_MAX_BYTES: usize = 128 * 1024;
 pub const ACTIVITY_PAGE_COMMANDS: usize = 50;
 /// Directories of one machine whose last listing is kept; those listed longest ago go first.
 pub const KEPT_LISTINGS_MAX: usize = 500;
+/// A schedule's cron expression or its phrase.
+pub const EXPRESSION_MAX_BYTES: usize = 200;
+/// The longest interval of a schedule: 366 days.
+pub const INTERVAL_MAX_MINUTES: u32 = 366 * 24 * 60;
+/// Firings of a schedule that are worked out for a preview.
+pub const PREVIEW_MAX_FIRINGS: usize = 100;
+/// Runs of one schedule that go on at the same time.
+pub const PARALLEL_RUNS_MAX: usize = 10;
+/// Missed firings that are caught up in one go.
+pub const CATCH_UP_RUNS_MAX: usize = 100;
+/// Missed firings that get a row of the ledger each; earlier ones share one row for a range.
+pub const MISSED_ROWS_MAX: usize = 50;
+/// Firings that one look back goes through; what is left follows at once in the next.
+pub const LOOK_BACK_FIRINGS_MAX: usize = 10_000;
+/// How often a failed run is tried again at most.
+pub const RUN_RETRIES_MAX: u32 = 5;
 /// One line of a server-sent event stream.
 pub const SSE_LINE_MAX_BYTES: usize = 1024 * 1024;
 
@@ -101,6 +117,16 @@ pub const CALL_TIMEOUT_MS: u64 = 15_000;
 pub const BACKOFF_FIRST_MS: u64 = 250;
 /// The longest wait between two tries.
 pub const BACKOFF_MAX_MS: u64 = 15_000;
+/// A firing counts as on time up to this long after its instant; later ones are missed.
+pub const FIRING_GRACE_MS: u64 = 60_000;
+/// The widest spread of the starts of a schedule's runs.
+pub const JITTER_MAX_MS: u64 = 60 * 60 * 1_000;
+/// The longest look back in which missed firings are all caught up.
+pub const CATCH_UP_WINDOW_MAX_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+/// The wait before a failed run is tried again for the first time; it doubles each time.
+pub const RUN_RETRY_FIRST_MS: u64 = 30_000;
+/// The longest wait before a failed run is tried again.
+pub const RUN_RETRY_MAX_MS: u64 = 15 * 60 * 1_000;
 /// How often an SSE connection says that it lives.
 pub const SSE_PING_MS: u64 = 15_000;
 /// After this long without a byte a reader counts an SSE connection as dead.
