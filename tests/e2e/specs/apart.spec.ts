@@ -67,7 +67,8 @@ test("the backend goes away and comes back while a turn runs: nothing is lost", 
 
   await apart.remote.comeBack();
   await expect(page.getByTestId("connection-banner")).toHaveCount(0);
-  await apart.machine.says("stderr", /Reconnected to /);
+  // Convex's own client gets over a short break by itself, and the machine need not hear of it.
+  if (backend === "hub") await apart.machine.says("stderr", /Reconnected to /);
   await turn.completes();
   expect(await turn.text()).toBe(counted(300));
 

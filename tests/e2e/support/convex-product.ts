@@ -17,13 +17,17 @@ export class ConvexProduct extends Up implements Product {
   readonly growthSeen = 4;
   readonly bridge: Bridge;
 
-  private constructor(home: Home, bridge: Bridge) {
-    super(home, ["--convex", bridge.url]);
+  private constructor(home: Home, bridge: Bridge, env: NodeJS.ProcessEnv) {
+    super(home, ["--convex", bridge.url], env);
     this.bridge = bridge;
   }
 
-  static async start(home: Home, bridgeHome: Home): Promise<ConvexProduct> {
-    const product = new ConvexProduct(home, await Bridge.start(bridgeHome, { auth: await mintKey(home) }));
+  /** `provider`: who signs people in besides the owner's links. */
+  static async start(home: Home, bridgeHome: Home, provider?: { issuer: string; clientId: string }): Promise<ConvexProduct> {
+    const owner = JSON.parse(await mintKey(home)) as object[];
+    const auth = provider === undefined ? owner : [...owner, { domain: provider.issuer, applicationID: provider.clientId }];
+    const env = provider === undefined ? {} : { ORCHESTRATOR_CONVEX_ISSUER: provider.issuer, ORCHESTRATOR_CONVEX_CLIENT_ID: provider.clientId };
+    const product = new ConvexProduct(home, await Bridge.start(bridgeHome, { auth: JSON.stringify(auth) }), env);
     await product.ready();
     return product;
   }

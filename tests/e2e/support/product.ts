@@ -41,10 +41,12 @@ export abstract class Up {
   link = "";
   url = "";
   readonly #args: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
 
-  constructor(home: Home, args: readonly string[]) {
+  constructor(home: Home, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
     this.home = home;
     this.#args = args;
+    this.#env = env;
     this.process = this.#start("127.0.0.1:0");
   }
 
@@ -84,7 +86,7 @@ export abstract class Up {
   }
 
   #start(listen: string): Started {
-    return this.home.start(["up", "--demo", "--listen", listen, ...this.#args]);
+    return this.home.start(["up", "--demo", "--listen", listen, ...this.#args], { env: this.#env });
   }
 }
 

@@ -1,4 +1,3 @@
-import { Bridge } from "../../support/bridge.ts";
 import { Chat, counted } from "../../support/chat.ts";
 import { ConvexProduct } from "../../support/convex-product.ts";
 import { OidcProvider } from "../../support/oidc-provider.ts";
@@ -88,13 +87,12 @@ test("a sign-in that expires in the middle of an answer says so, and a new link 
   await context.close();
 });
 
-test("people of an identity provider sign in by code and PKCE, stay signed in, and see only their own", async ({ product, browser, newHome, picture }) => {
+test("people of an identity provider sign in by code and PKCE, stay signed in, and see only their own", async ({ browser, newHome, picture }) => {
   const provider = await OidcProvider.start();
   try {
-    const deployment = await Bridge.start(newHome(), { auth: JSON.stringify([{ domain: provider.issuer, applicationID: provider.clientId }]) });
-    const context = await browser.newContext({ baseURL: product.url, bypassCSP: true });
-    const auth = { issuer: provider.issuer, clientId: provider.clientId };
-    await context.route("**/config.json", (route) => route.fulfill({ json: { backend: "convex", url: deployment.url, auth } }));
+    const bridgeHome = newHome();
+    const product = await ConvexProduct.start(newHome(), bridgeHome, provider);
+    const context = await browser.newContext({ baseURL: product.url });
     const page = await context.newPage();
     await page.goto("/");
     await expect(page.getByTestId("sign-in-provider")).toHaveText(`Sign in with ${new URL(provider.issuer).host}`);
