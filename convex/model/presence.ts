@@ -85,7 +85,7 @@ export async function leaseEnds(ctx: MutationCtx, machine: string, at: number): 
   if (presence === null || lease?.checkAt !== at || (presence.link !== "up" && presence.link !== "draining")) {
     return;
   }
-  if (lease.leaseUntil > Date.now()) {
+  if (holds(lease)) {
     await ctx.db.patch(lease._id, { checkAt: lease.leaseUntil });
     await arm(ctx, lease.leaseUntil, { kind: "leaseEnds", machine, at: lease.leaseUntil });
   } else {
@@ -93,12 +93,21 @@ export async function leaseEnds(ctx: MutationCtx, machine: string, at: number): 
   }
 }
 
+/**
+ * Whether the lease holds. One that ends later than a lease can was given before the clock was set back: of the time
+ * since then it says nothing.
+ */
+function holds({ leaseUntil }: Doc<"leases">): boolean {
+  const now = Date.now();
+  return now < leaseUntil && leaseUntil <= now + LIMITS.leaseMs;
+}
+
 /** Whether the machine can be told something now. For mutations only: a query that read leases would never rest. */
 export async function isConnected(ctx: MutationCtx, machine: string): Promise<boolean> {
   const presence = await presenceRow(ctx, machine);
   const lease = await leaseRow(ctx, machine);
   const isLinked = presence?.link === "up" || presence?.link === "draining";
-  return isLinked && lease !== null && lease.leaseUntil > Date.now();
+  return isLinked && lease !== null && holds(lease);
 }
 
 export async function forgetPresence(ctx: MutationCtx, machine: string): Promise<void> {
