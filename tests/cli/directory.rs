@@ -1,6 +1,8 @@
 //! `ls`, `clone` and the others, against a real hub and a real machine.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -49,6 +51,21 @@ fn repository(home: &Home) -> String {
     git(&place, &["commit", "-qm", "Begin"]);
     git(&place, &["branch", "next"]);
     format!("file://{}", place.display())
+}
+
+/// A host that has said what is coming and then sends nothing until the gate is there: how quick a clone is says
+/// nothing of whether its progress is shown.
+fn hold_packs(home: &Home) -> PathBuf {
+    let (gate, hook) = (home.place("gate"), home.place("hold-packs"));
+    let script = format!(
+        "#!/bin/sh\n\"$@\" | {{ until [ -e '{}' ]; do sleep 0.05; done; cat; }}\n",
+        gate.display()
+    );
+    std::fs::write(&hook, script).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = format!("[uploadpack]\n\tpackObjectsHook = {}\n", hook.display());
+    std::fs::write(home.place(".gitconfig"), config).unwrap();
+    gate
 }
 
 #[test]
@@ -159,7 +176,7 @@ fn a_clone_shows_its_progress_and_its_end() {
     let url = repository(&home);
     let mut settings = table(&home);
     settings.add_filter(r"\(\d+\.\d s\)|\d+\.\d s", "[DURATION]");
-    // What git says in between depends on how quick it is.
+    // How often it tells in between depends on how quick it is.
     let last = |ended: &Ended| {
         ended
             .stderr
@@ -170,9 +187,12 @@ fn a_clone_shows_its_progress_and_its_end() {
             .join("\n")
     };
     settings.bind(|| {
-        let cloned = home.run(&["clone", &url]);
+        let gate = hold_packs(&home);
+        let cloning = home.start(&["clone", &url]);
+        cloning.says("objects");
+        std::fs::write(&gate, "").unwrap();
+        let cloned = cloning.end();
         assert_eq!(cloned.code, 0, "{}", cloned.text());
-        assert!(cloned.stderr.contains("objects"), "{}", cloned.stderr);
         insta::assert_snapshot!("clone", last(&cloned));
         insta::assert_snapshot!("error-clone-again", home.run(&["clone", &url]).text());
         let password = home.run(&["clone", "https://user:secret@example.org/x.git"]);
@@ -181,8 +201,11 @@ fn a_clone_shows_its_progress_and_its_end() {
         let nowhere = home.run(&["clone", "file:///nowhere/at/all.git"]);
         assert_eq!(nowhere.code, 7, "{}", nowhere.stderr);
         home.run(&["mkdir", "repos"]);
-        let events =
-            values(&home.run(&["clone", &url, "desk:repos/", "--branch", "next", "--json"]));
+        std::fs::remove_file(&gate).unwrap();
+        let cloning = home.start(&["clone", &url, "desk:repos/", "--branch", "next", "--json"]);
+        cloning.prints("\"progress\"");
+        std::fs::write(&gate, "").unwrap();
+        let events = values(&cloning.end());
         let end = events.last().unwrap();
         assert_eq!(events[0]["event"], "command");
         assert_eq!(
