@@ -17,9 +17,10 @@ use crate::identity::Identity;
 
 /// The cursor before the first chunk.
 const START: &str = "-1";
-/// So many appends lie between the cursor and the newest one before it moves: each of them goes over the wire again
-/// with every further one, while each move is a call that costs.
-const CURSOR_EVERY: usize = 32;
+/// So many appends lie between the cursor and the newest one before it moves: each of them is read, and goes over the
+/// wire again, with every further one, while each move is a call. By the published prices reading costs more than
+/// calls from about eight on.
+const CURSOR_EVERY: usize = 8;
 
 /// How often a live read says that somebody watches; the deployment believes it for 45 s.
 const VIEWING_EVERY: Duration = Duration::from_secs(20);
