@@ -229,7 +229,15 @@ activeAt: Timestamp,
 /**
  * The git worktree it has for itself, if it has one.
  */
-worktree?: Worktree | null, };
+worktree?: Worktree | null,
+/**
+ * The chat session, on this or another machine, whose conversation it goes on with.
+ */
+continues?: ChatSessionId | null,
+/**
+ * The latest chat session that goes on with its conversation.
+ */
+continuedBy?: ChatSessionId | null, };
 
 /**
  * Watch `worker.chat.view`: a chat session, its latest turns without texts, and its asks.
@@ -255,7 +263,11 @@ asks: Array<Ask>,
  * The path, below the backend's address, of the chunk stream of the turn that is under way. Read it
  * from its beginning: it holds this turn's chunks and no others.
  */
-stream?: string | null, };
+stream?: string | null,
+/**
+ * Why its next message waits, if it waits for a process.
+ */
+wait?: ProcessWait | null, };
 
 /**
  * One entry of a chat session's chunk stream.
@@ -671,7 +683,11 @@ export type HeartbeatArgs = {
 /**
  * The machine takes nothing new.
  */
-draining: boolean, };
+draining: boolean,
+/**
+ * How the machine is, if that has changed since it last told.
+ */
+status?: MachineStatus | null, };
 
 /**
  * Watch `machine.inbox`: all that a machine should know now. It is the whole of it: a machine that has
@@ -864,6 +880,19 @@ secret: string,
 name: string, };
 
 /**
+ * Something that went wrong on a machine.
+ */
+export type MachineError = {
+/**
+ * When.
+ */
+at: Timestamp,
+/**
+ * What, for a person.
+ */
+message: string, };
+
+/**
  * A machine: one computer's registration.
  */
 export type MachineId = string;
@@ -919,6 +948,51 @@ machines: Array<MachineSummary>, };
  * A machine's registration. Whether it is online is its presence, which is derived.
  */
 export type MachineState = "created" | "registered" | "revoked" | "unknown";
+
+/**
+ * What a machine tells about its own work. Times are by the machine's clock.
+ */
+export type MachineStatus = {
+/**
+ * When its process started.
+ */
+startedAt: Timestamp,
+/**
+ * How often it has lost the backend and found it again since then.
+ */
+reconnects: number,
+/**
+ * How many chat sessions' processes run, start or stop.
+ */
+processes: number,
+/**
+ * How many may at once.
+ */
+processLimit: number,
+/**
+ * The memory of those processes and all that they have started, in bytes, where it can be measured.
+ */
+memoryBytes?: number | null,
+/**
+ * How much of it there may be before no further process is started, if that is limited.
+ */
+memoryLimitBytes?: number | null,
+/**
+ * Chat sessions whose next message waits for a process, the one whose turn is next first.
+ */
+waiting: Array<ChatSessionId>,
+/**
+ * How much of answers the backend has not taken yet, in bytes.
+ */
+spooledBytes: number,
+/**
+ * How many calls wait for the backend's answer.
+ */
+pendingCalls: number,
+/**
+ * What went wrong lately, latest last.
+ */
+errors: Array<MachineError>, };
 
 /**
  * A machine as a person sees it.
@@ -1148,6 +1222,27 @@ since: Timestamp, } | { "state": "offline",
  * When it left.
  */
 since: Timestamp, };
+
+/**
+ * Why a message waits although its machine is there: the machine runs as many processes as it may.
+ */
+export type ProcessWait = {
+/**
+ * How many chat sessions come before this one.
+ */
+ahead: number,
+/**
+ * How many processes the machine runs.
+ */
+processes: number,
+/**
+ * How many it may.
+ */
+processLimit: number,
+/**
+ * It is memory that is short, not the number.
+ */
+forMemory: boolean, };
 
 /**
  * How far a running command is.
@@ -1459,7 +1554,12 @@ agent?: string | null,
  * Whether it works in a git worktree of its own, so that it does not get in the way of others in the
  * worker's directory.
  */
-ownWorktree: boolean, };
+ownWorktree: boolean,
+/**
+ * A chat session of the same person, on this or another machine, whose conversation it goes on with: the
+ * transcript is handed to the agent with the first message.
+ */
+continues?: ChatSessionId | null, };
 
 /**
  * The chat session that was started.
@@ -1510,7 +1610,12 @@ state: TurnState,
 /**
  * What the person sent.
  */
-message: string, };
+message: string,
+/**
+ * What the agent process has to know before, as Markdown: the transcript of the chat session that this one
+ * goes on with. Comes before the message in the prompt.
+ */
+background?: string | null, };
 
 /**
  * A moment: milliseconds since the Unix epoch, UTC.

@@ -76,6 +76,7 @@ async fn chat(
         model: None,
         agent: None,
         own_worktree: false,
+        continues: None,
     };
     let send = SendMessageArgs {
         chat_session_id: ask::<StartSession>(backend, start).await?.chat_session_id,

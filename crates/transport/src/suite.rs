@@ -208,6 +208,7 @@ impl Cast {
             model: None,
             agent: None,
             own_worktree: false,
+            continues: None,
         };
         let chat = self.person::<StartSession>(start).await.chat_session_id;
         let mut views = self.transport.watch(

@@ -64,6 +64,7 @@ impl Person {
             model: None,
             agent: None,
             own_worktree: false,
+            continues: None,
         };
         let chat_session_id = self.call::<StartSession>(&args).await?.chat_session_id;
         let views = self.watch::<ViewChat>(&ChatArgs {

@@ -75,6 +75,7 @@ impl Chat {
             model: None,
             agent: None,
             own_worktree: false,
+            continues: None,
         };
         let id = product
             .person

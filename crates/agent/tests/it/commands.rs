@@ -146,6 +146,7 @@ async fn a_session_works_in_its_own_worktree_which_goes_with_it() {
         model: None,
         agent: None,
         own_worktree: true,
+        continues: None,
     };
     let chat = ask::<StartSession>(&stage.backend, start)
         .await

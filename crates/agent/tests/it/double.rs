@@ -189,6 +189,7 @@ impl Stage {
             model: None,
             agent: None,
             own_worktree: false,
+            continues: None,
         };
         let chat = ask::<StartSession>(&backend, start).await.chat_session_id;
         Self {

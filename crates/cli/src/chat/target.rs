@@ -41,6 +41,7 @@ pub(super) async fn find(
                 model: args.model.clone(),
                 agent: args.agent.clone(),
                 own_worktree: args.own_worktree,
+                continues: None,
             };
             let chat = api.call::<StartSession>(&start).await?.chat_session_id;
             (machine, worker, chat)

@@ -217,7 +217,10 @@ impl AgentCore {
                     Lane::Heartbeat,
                     Purpose::Heartbeat,
                     "machine.heartbeat",
-                    &HeartbeatArgs { draining },
+                    &HeartbeatArgs {
+                        draining,
+                        status: None,
+                    },
                 );
                 let heartbeat_ms = self
                     .link

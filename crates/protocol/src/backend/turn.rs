@@ -183,6 +183,7 @@ impl<R: Rows> Backend<'_, R> {
             turn_id: turn.id,
             state: turn.state,
             message,
+            background: None,
         })
     }
 

@@ -167,6 +167,7 @@ impl<R: Rows> Backend<'_, R> {
             turns: turns.iter().map(TurnRow::summary).collect(),
             asks: waiting,
             stream,
+            wait: None,
         })
     }
 
@@ -338,6 +339,8 @@ impl ChatRow {
             created_at: self.created_at,
             active_at: self.active_at,
             worktree: self.worktree.clone(),
+            continues: None,
+            continued_by: None,
         }
     }
 }

@@ -45,6 +45,29 @@ pub struct ChatSummary {
     #[serde(default)]
     #[ts(optional = nullable)]
     pub worktree: Option<Worktree>,
+    /// The chat session, on this or another machine, whose conversation it goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub continues: Option<ChatSessionId>,
+    /// The latest chat session that goes on with its conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub continued_by: Option<ChatSessionId>,
+}
+
+/// Why a message waits although its machine is there: the machine runs as many processes as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct ProcessWait {
+    /// How many chat sessions come before this one.
+    pub ahead: u32,
+    /// How many processes the machine runs.
+    pub processes: u32,
+    /// How many it may.
+    pub process_limit: u32,
+    /// It is memory that is short, not the number.
+    pub for_memory: bool,
 }
 
 /// A turn without its texts.
@@ -165,6 +188,10 @@ pub struct ChatView {
     /// from its beginning: it holds this turn's chunks and no others.
     #[ts(optional = nullable)]
     pub stream: Option<String>,
+    /// Why its next message waits, if it waits for a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub wait: Option<ProcessWait>,
 }
 
 /// Call `worker.chat.startSession`.
@@ -190,6 +217,11 @@ pub struct StartSessionArgs {
     /// worker's directory.
     #[serde(default)]
     pub own_worktree: bool,
+    /// A chat session of the same person, on this or another machine, whose conversation it goes on with: the
+    /// transcript is handed to the agent with the first message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub continues: Option<ChatSessionId>,
 }
 
 /// How a chat session's own git worktree stands.

@@ -141,6 +141,11 @@ pub struct TakenTurn {
     pub state: TurnState,
     /// What the person sent.
     pub message: String,
+    /// What the agent process has to know before, as Markdown: the transcript of the chat session that this one
+    /// goes on with. Comes before the message in the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub background: Option<String>,
 }
 
 /// Call `worker.chat.writeMessage`: the complete answer, which ends the turn.

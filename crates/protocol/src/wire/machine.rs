@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::ids::MachineId;
+use crate::ids::{ChatSessionId, MachineId};
 use crate::secret::Secret;
 use crate::state::MachineState;
 use crate::time::Timestamp;
@@ -243,6 +243,79 @@ pub struct ConnectReply {
 pub struct HeartbeatArgs {
     /// The machine takes nothing new.
     pub draining: bool,
+    /// How the machine is, if that has changed since it last told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub status: Option<MachineStatus>,
+}
+
+/// What a machine tells about its own work. Times are by the machine's clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", default)]
+#[ts(export_to = "wire.ts")]
+pub struct MachineStatus {
+    /// When its process started.
+    pub started_at: Timestamp,
+    /// How often it has lost the backend and found it again since then.
+    pub reconnects: u32,
+    /// How many chat sessions' processes run, start or stop.
+    pub processes: u32,
+    /// How many may at once.
+    pub process_limit: u32,
+    /// The memory of those processes and all that they have started, in bytes, where it can be measured.
+    #[ts(optional = nullable)]
+    pub memory_bytes: Option<u64>,
+    /// How much of it there may be before no further process is started, if that is limited.
+    #[ts(optional = nullable)]
+    pub memory_limit_bytes: Option<u64>,
+    /// Chat sessions whose next message waits for a process, the one whose turn is next first.
+    pub waiting: Vec<ChatSessionId>,
+    /// How much of answers the backend has not taken yet, in bytes.
+    pub spooled_bytes: u64,
+    /// How many calls wait for the backend's answer.
+    pub pending_calls: u32,
+    /// What went wrong lately, latest last.
+    pub errors: Vec<MachineError>,
+}
+
+/// Something that went wrong on a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", default)]
+#[ts(export_to = "wire.ts")]
+pub struct MachineError {
+    /// When.
+    pub at: Timestamp,
+    /// What, for a person.
+    pub message: String,
+}
+
+/// Watch `machine.health`: how a machine is, for whoever looks into a problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "wire.ts")]
+pub struct MachineHealth {
+    /// Whether it is there.
+    pub presence: Presence,
+    /// The fencing token of its latest connection; zero before the first.
+    pub epoch: u64,
+    /// When it last gave a sign of life, if it ever did.
+    #[ts(optional = nullable)]
+    pub seen_at: Option<Timestamp>,
+    /// Until when it counts as online without another one.
+    #[ts(optional = nullable)]
+    pub lease_until: Option<Timestamp>,
+    /// How many messages wait or are under way.
+    pub open_turn_count: u32,
+    /// How many commands wait or are under way.
+    pub open_command_count: u32,
+    /// How many asks wait.
+    pub pending_ask_count: u32,
+    /// What it told last about its own work, if it has on this connection.
+    #[ts(optional = nullable)]
+    pub status: Option<MachineStatus>,
+    /// When it told that.
+    #[ts(optional = nullable)]
+    pub status_at: Option<Timestamp>,
 }
 
 /// Call `machine.disconnect`: the machine says goodbye.

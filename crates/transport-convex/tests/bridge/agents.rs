@@ -63,6 +63,7 @@ impl Stage {
             model: None,
             agent: None,
             own_worktree: false,
+            continues: None,
         };
         let chat = ask::<StartSession>(transport.as_ref(), start, Some(&owner))
             .await

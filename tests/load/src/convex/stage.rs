@@ -54,6 +54,7 @@ impl Stage {
             model: None,
             agent: None,
             own_worktree: false,
+            continues: None,
         };
         let chat = bridge.call::<StartSession>(&start).await?.chat_session_id;
         Ok(Self {

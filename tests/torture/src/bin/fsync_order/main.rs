@@ -224,6 +224,7 @@ async fn converse(http: &HttpTransport, owner: &Secret) -> Result<Append, Failur
         model: None,
         agent: None,
         own_worktree: false,
+        continues: None,
     };
     let session = call::<StartSession>(http, &session, Some(owner)).await?;
     let token = connected.connection_token;
