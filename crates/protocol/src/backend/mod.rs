@@ -222,11 +222,15 @@ impl<'a, R: Rows> Backend<'a, R> {
         }
     }
 
-    /// Random bytes for one more id: a call may make several.
+    /// Random bytes for one more id: a call may make thousands.
     fn next_id_entropy(&mut self) -> IdEntropy {
         let entropy = self.entropy.id;
-        let [.., last] = &mut self.entropy.id;
-        *last = last.wrapping_add(1);
+        for byte in self.entropy.id.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
         entropy
     }
 

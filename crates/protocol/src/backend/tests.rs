@@ -164,3 +164,13 @@ fn registering_again_with_the_same_nonce_gives_the_same_credentials_until_the_fi
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::Expired);
 }
+
+#[test]
+fn one_call_makes_as_many_ids_as_it_needs() {
+    let mut rows = MemoryRows::default();
+    let mut backend = Backend::new(&mut rows, START, entropy(255));
+    let ids: std::collections::BTreeSet<CommandId> = (0..70_000)
+        .map(|_| CommandId::generate(START, backend.next_id_entropy()))
+        .collect();
+    assert_eq!(ids.len(), 70_000);
+}
