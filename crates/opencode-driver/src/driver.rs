@@ -144,6 +144,20 @@ pub enum DriverError {
         /// The last lines that it wrote to its standard error.
         stderr: String,
     },
+    /// Somebody killed the process before it took prompts: the operating system when memory ran out, a person.
+    #[error(
+        "opencode was killed while it was starting ({status}), {tries} times. If nobody did that, the machine may \
+         be short of memory: end other programs, then send the message again.{}",
+        last_words(stderr)
+    )]
+    KilledAtStart {
+        /// By which signal.
+        status: String,
+        /// How often it was started.
+        tries: usize,
+        /// The last lines that it wrote to its standard error.
+        stderr: String,
+    },
     /// The process did not get ready in time and was stopped.
     #[error("opencode did not get ready within {} s and was stopped.{}", waited_ms / 1_000, last_words(stderr))]
     NeverReady {
@@ -212,6 +226,7 @@ impl DriverError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NeverReady { .. }
+            | Self::KilledAtStart { .. }
             | Self::Gone { .. }
             | Self::TimedOut { .. }
             | Self::Busy
@@ -236,6 +251,7 @@ impl DriverError {
             | Self::WrongVersion { .. }
             | Self::Directory { .. }
             | Self::ExitedAtStart { .. }
+            | Self::KilledAtStart { .. }
             | Self::NeverReady { .. }
             | Self::Refused { .. }
             | Self::Busy

@@ -27,6 +27,8 @@ use crate::wire::{ACCEPTED_VERSIONS, Api, ModelRef, SERVER_USER, accepts_version
 
 /// How often another port is tried when somebody else took the one that was free.
 const PORT_TRIES: usize = 5;
+/// How often it is started again when it was killed while it was starting.
+const KILL_TRIES: usize = 3;
 /// The usual limits: ten opencodes started together on two cores take 16 s, a turn's messages are read in
 /// milliseconds.
 const READY_LIMIT: Duration = Duration::from_secs(90);
@@ -180,11 +182,24 @@ impl Launcher {
         confined: Option<Confined<'_>>,
     ) -> Result<Launched, DriverError> {
         let mut tries = 0;
+        let mut kills = 0;
         loop {
             tries += 1;
             match self.try_port(hosting, directory, storage, confined).await {
                 Err(DriverError::ExitedAtStart { stderr, .. })
                     if tries < PORT_TRIES && is_port_taken(&stderr) => {}
+                // That says nothing about what this opencode can do: the same again.
+                Err(DriverError::KilledAtStart { status, stderr, .. }) => {
+                    kills += 1;
+                    if kills == KILL_TRIES {
+                        return Err(DriverError::KilledAtStart {
+                            status,
+                            tries: kills,
+                            stderr,
+                        });
+                    }
+                    warn!(%status, "opencode was killed while it was starting; starting it again");
+                }
                 launched => return launched,
             }
         }

@@ -46,14 +46,22 @@ pub(crate) struct Launch<'a> {
 #[derive(Debug)]
 pub(crate) struct Running {
     stop: CancellationToken,
-    exit: watch::Receiver<Option<String>>,
+    exit: watch::Receiver<Option<Exit>>,
     stderr: Arc<Mutex<VecDeque<u8>>>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone)]
+struct Exit {
+    status: String,
+    /// By a signal, so not for anything that it said.
+    is_killed: bool,
 }
 
 /// Starts it and waits until it takes requests.
 ///
 /// # Errors
-/// [`DriverError::ExitedAtStart`], [`DriverError::NeverReady`] or [`DriverError::Machine`]; nothing is left of
+/// [`DriverError::ExitedAtStart`], [`DriverError::KilledAtStart`], [`DriverError::NeverReady`] or [`DriverError::Machine`]; nothing is left of
 /// it then.
 pub(crate) async fn launch(launch: Launch<'_>) -> Result<Running, DriverError> {
     let mut child = spawn(&launch)?;
@@ -78,11 +86,17 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Running, DriverError> {
     let running = Running { stop, exit, stderr };
     match running.wait_ready(is_ready, launch.ready_limit).await {
         Readiness::Ready => Ok(running),
-        Readiness::Exited(status) => {
+        Readiness::Exited(Exit { status, is_killed }) => {
             let _ = tokio::time::timeout(LAST_WORDS_LIMIT, errors).await;
-            Err(DriverError::ExitedAtStart {
-                status,
-                stderr: running.last_words(),
+            let stderr = running.last_words();
+            Err(if is_killed {
+                DriverError::KilledAtStart {
+                    status,
+                    tries: 1,
+                    stderr,
+                }
+            } else {
+                DriverError::ExitedAtStart { status, stderr }
             })
         }
         Readiness::Late => {
@@ -98,7 +112,7 @@ pub(crate) async fn launch(launch: Launch<'_>) -> Result<Running, DriverError> {
 
 enum Readiness {
     Ready,
-    Exited(String),
+    Exited(Exit),
     Late,
 }
 
@@ -106,25 +120,33 @@ impl Running {
     async fn wait_ready(&self, mut ready: watch::Receiver<bool>, limit: Duration) -> Readiness {
         tokio::select! {
             Ok(_) = ready.wait_for(|ready| *ready) => Readiness::Ready,
-            status = self.exited() => Readiness::Exited(status),
+            exit = self.exit() => Readiness::Exited(exit),
             () = tokio::time::sleep(limit) => Readiness::Late,
         }
     }
 
     /// Waits until it has ended and says how.
     pub(crate) async fn exited(&self) -> String {
+        self.exit().await.status
+    }
+
+    async fn exit(&self) -> Exit {
         let mut exit = self.exit.clone();
-        let status = exit
+        let told = exit
             .wait_for(Option::is_some)
             .await
             .ok()
-            .and_then(|status| status.clone());
-        status.unwrap_or_else(|| "it is not known how".to_owned())
+            .and_then(|exit| exit.clone());
+        told.unwrap_or_else(|| Exit {
+            status: "it is not known how".to_owned(),
+            is_killed: false,
+        })
     }
 
     /// How it ended, if it has.
     pub(crate) fn exit_status(&self) -> Option<String> {
-        self.exit.borrow().clone()
+        let exit = self.exit.borrow();
+        exit.as_ref().map(|exit| exit.status.clone())
     }
 
     /// Ends it and everything that it started; returns when that is done.
@@ -193,10 +215,7 @@ fn spawn(launch: &Launch<'_>) -> Result<Child, DriverError> {
 }
 
 /// Keeps the process in a task of its own: the end of its standard input is what ends it.
-fn keep(
-    mut child: Child,
-    stdin: ChildStdin,
-) -> (CancellationToken, watch::Receiver<Option<String>>) {
+fn keep(mut child: Child, stdin: ChildStdin) -> (CancellationToken, watch::Receiver<Option<Exit>>) {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let (tell, exit) = watch::channel(None);
@@ -208,9 +227,13 @@ fn keep(
                 end_within(&mut child, END_LIMIT.max(EOF_GRACE + TERM_GRACE)).await
             }
         };
-        tell.send_replace(Some(
-            status.map_or_else(|error| error.to_string(), describe),
-        ));
+        tell.send_replace(Some(status.map_or_else(
+            |error| Exit {
+                status: error.to_string(),
+                is_killed: false,
+            },
+            describe,
+        )));
     });
     (stop, exit)
 }
@@ -226,12 +249,13 @@ async fn end_within(child: &mut Child, limit: Duration) -> std::io::Result<ExitS
 }
 
 /// The supervisor ends with the program's own code, or 128 and the signal that ended it.
-fn describe(status: ExitStatus) -> String {
-    match status.code() {
-        Some(code @ 129..=192) => format!("ended by signal {}", code - 128),
-        Some(code) => format!("exit code {code}"),
-        None => status.to_string(),
-    }
+fn describe(status: ExitStatus) -> Exit {
+    let (status, is_killed) = match status.code() {
+        Some(code @ 129..=192) => (format!("ended by signal {}", code - 128), true),
+        Some(code) => (format!("exit code {code}"), false),
+        None => (status.to_string(), true),
+    };
+    Exit { status, is_killed }
 }
 
 /// Looks for the line that says that it is ready; then only keeps the pipe empty.

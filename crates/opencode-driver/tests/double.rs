@@ -95,7 +95,15 @@ impl Double {
 
 #[tokio::test]
 async fn a_turn_of_the_double_is_as_it_should_be() {
-    for how in ["", "split", "big-event", "drop", "no-acp", "port-taken"] {
+    for how in [
+        "",
+        "split",
+        "big-event",
+        "drop",
+        "no-acp",
+        "port-taken",
+        "killed-at-start",
+    ] {
         let double = Double::that(how);
         let mut chat = double.chat().await;
         assert_eq!(chat.session.model.as_deref(), Some("fake/model"));
@@ -138,6 +146,15 @@ async fn what_can_not_start_says_why() {
     assert_eq!(
         error.to_string(),
         "opencode ended while it was starting (exit code 7). Its last words: Error: no space left on the moon"
+    );
+
+    let error = Double::that("always-killed").refused().await;
+    assert!(error.is_retryable());
+    assert_eq!(
+        error.to_string(),
+        "opencode was killed while it was starting (ended by signal 9), 3 times. If nobody did that, the machine \
+         may be short of memory: end other programs, then send the message again. It wrote nothing to its \
+         standard error."
     );
 
     let error = Double::with("never-ready", |config| {

@@ -6,6 +6,8 @@
 //! | nothing | a turn answers `Grüße, 世界 😀` |
 //! | `never-ready` | it starts and says nothing |
 //! | `exit-at-start` | it complains and exits with code 7 |
+//! | `killed-at-start` | the first try is killed with -9; only `acp` works afterwards |
+//! | `always-killed` | each try is killed with -9 |
 //! | `no-acp` | `acp` exits, `serve` works |
 //! | `port-taken` | the first try ends as if its port were taken |
 //! | `old` | it says at run time that it is version 1.2.0 |
@@ -124,8 +126,27 @@ async fn misbehave_at_start(how: &str, command: &str) {
                 die("ServeError", 1);
             }
         }
+        "killed-at-start" => {
+            let database = std::env::var("OPENCODE_DB").unwrap_or_default();
+            let tried = format!("{database}.tried");
+            if !Path::new(&tried).exists() {
+                let _ = std::fs::write(tried, "");
+                be_killed();
+            }
+            if command != "acp" {
+                die("a killed process is no reason to do without acp", 1);
+            }
+        }
+        "always-killed" => be_killed(),
         _ => {}
     }
+}
+
+fn be_killed() -> ! {
+    let _ = std::process::Command::new("kill")
+        .args(["-9", &std::process::id().to_string()])
+        .status();
+    die("this process can't be killed", 1)
 }
 
 fn die(why: &str, code: i32) -> ! {
