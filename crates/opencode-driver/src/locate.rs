@@ -52,7 +52,11 @@ pub async fn locate(config: &LocateConfig) -> Result<OpencodeBinary, DriverError
             looked_in.push(path.display().to_string());
             continue;
         }
-        match check(&path).await {
+        let checked = match packaged_version(&path) {
+            Some(version) => Ok(version),
+            None => check(&path).await,
+        };
+        match checked {
             Ok(version) => return Ok(OpencodeBinary { path, version }),
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -136,6 +140,35 @@ fn program_name() -> &'static str {
     }
 }
 
+/// The version that the npm package of the program itself states, if it is one that this driver knows. It spares
+/// running the program, which costs half a second at each start of a machine; a process that then turns out to be
+/// of another version is refused when it starts.
+fn packaged_version(program: &Path) -> Option<String> {
+    let program = program.canonicalize().ok()?;
+    let package = program.parent()?.parent()?;
+    let stated = std::fs::read(package.join("package.json")).ok()?;
+    let stated: serde_json::Value = serde_json::from_slice(&stated).ok()?;
+    let name = stated["name"].as_str()?;
+    // The package that people install holds a script, which is of no use without the program's own package.
+    let is_program = name.starts_with("opencode-")
+        && name != "opencode-ai"
+        && package.file_name()? == name
+        && is_executable(&program);
+    let version = stated["version"].as_str()?;
+    (is_program && accepts_version(version)).then(|| version.to_owned())
+}
+
+fn is_executable(program: &Path) -> bool {
+    let Ok(found) = std::fs::metadata(program) else {
+        return false;
+    };
+    #[cfg(unix)]
+    let may_run = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let may_run = true;
+    may_run && found.len() > 0
+}
+
 /// Runs a program for its version.
 async fn check(path: &Path) -> Result<String, DriverError> {
     let wrong = |found: String| DriverError::WrongVersion {
@@ -195,5 +228,58 @@ fn advice(config: &LocateConfig) -> String {
             )
         }
         (None, None) => format!("Install it with `npm install -g opencode-ai@{PINNED_VERSION}`."),
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn package(directory: &Path, name: &str, version: &str, mode: u32) -> PathBuf {
+        let package = directory.join(name);
+        let program = package.join("bin").join("opencode");
+        std::fs::create_dir_all(package.join("bin")).unwrap();
+        let stated = serde_json::json!({ "name": name, "version": version });
+        std::fs::write(package.join("package.json"), stated.to_string()).unwrap();
+        std::fs::write(&program, "#!/bin/sh\nexit 3\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
+        program
+    }
+
+    #[tokio::test]
+    async fn a_program_in_its_own_package_is_not_run_for_its_version() {
+        let home = tempfile::tempdir().unwrap();
+        let path = package(home.path(), "opencode-linux-x64", PINNED_VERSION, 0o755);
+        let linked = home.path().join("opencode");
+        std::os::unix::fs::symlink(&path, &linked).unwrap();
+        for explicit in [path, linked] {
+            let config = LocateConfig {
+                explicit: Some(explicit.clone()),
+                ..LocateConfig::default()
+            };
+            let found = locate(&config).await.unwrap();
+            assert_eq!(found.version, PINNED_VERSION);
+            assert_eq!(found.path, explicit);
+        }
+    }
+
+    #[tokio::test]
+    async fn any_other_program_is_asked_itself() {
+        for (name, version, mode) in [
+            ("opencode-ai", PINNED_VERSION, 0o755),
+            ("somebody-else", PINNED_VERSION, 0o755),
+            ("opencode-linux-x64", "1.2.0", 0o755),
+            ("opencode-linux-x64", PINNED_VERSION, 0o644),
+        ] {
+            let home = tempfile::tempdir().unwrap();
+            let config = LocateConfig {
+                explicit: Some(package(home.path(), name, version, mode)),
+                ..LocateConfig::default()
+            };
+            assert!(locate(&config).await.is_err(), "{name} {version} {mode:o}");
+        }
     }
 }
