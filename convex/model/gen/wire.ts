@@ -2059,6 +2059,7 @@ export const LIMITS = {
   toolTextMaxBytes: 32768,
   fullMessageMaxBytes: 8388608,
   messageRefusalsMax: 3,
+  promptDoubtsMax: 3,
   callMaxBytes: 524288,
   jsonMaxDepth: 64,
   queueMaxTurns: 1000,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use opencode_driver::{AgentProcess, Driver};
-use protocol::agent::{Generation, Input};
+use protocol::agent::{Generation, Input, PromptFailure};
 use protocol::driver::{DriverEvent, SessionSpec};
 use protocol::ids::{ChatSessionId, TurnId};
 use protocol::wire::{AskAnswer, Worktree};
@@ -213,7 +213,10 @@ async fn obey(process: &dyn AgentProcess, orders: &mut mpsc::Receiver<Order>, te
                 let result = process
                     .prompt(&turn, &text)
                     .await
-                    .map_err(|error| error.to_string());
+                    .map_err(|error| PromptFailure {
+                        is_in_doubt: error.leaves_prompt_in_doubt(),
+                        reason: error.to_string(),
+                    });
                 teller
                     .tell(|chat, generation| Input::Prompted(chat, generation, result))
                     .await;

@@ -18,6 +18,8 @@ pub const TOOL_TEXT_MAX_BYTES: usize = 32 * 1024;
 pub const FULL_MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// How often a complete message is sent that the backend refuses; then its turn has failed.
 pub const MESSAGE_REFUSALS_MAX: u32 = 3;
+/// How often it may stay unknown whether a prompt has reached its process; then its turn has failed.
+pub const PROMPT_DOUBTS_MAX: u32 = 3;
 /// Any call's body as JSON, but for a complete message's.
 pub const CALL_MAX_BYTES: usize = 512 * 1024;
 /// How deep the JSON of a call may nest.

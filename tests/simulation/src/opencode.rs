@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use protocol::agent::{Generation, Input};
+use protocol::agent::{Generation, Input, PromptFailure};
 use protocol::driver::{DriverEvent, SessionSpec, TurnEnd, TurnRecall};
 use protocol::ids::{ChatSessionId, TurnId};
 use protocol::state::TurnState;
@@ -126,8 +126,12 @@ impl World {
         }
         let mut result = Ok(());
         if let Some(mut how) = self.happens(Fault::PromptLost) {
-            result = Err("opencode did not take the message".to_owned());
-            if how.per_mille(500) {
+            let is_known = how.per_mille(200);
+            result = Err(PromptFailure {
+                reason: "opencode did not take the message".to_owned(),
+                is_in_doubt: !is_known,
+            });
+            if is_known || how.per_mille(500) {
                 return self.soon(process, Input::Prompted(chat, generation, result));
             }
         }

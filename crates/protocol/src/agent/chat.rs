@@ -5,10 +5,11 @@ mod steps;
 use std::collections::{BTreeSet, VecDeque};
 
 use super::turn::{ActiveTurn, Step};
-use super::{Generation, Output};
+use super::{Generation, Output, PromptFailure};
 use crate::driver::{DriverEvent, TurnEnd, TurnRecall};
 use crate::error::CallError;
 use crate::ids::{ChatSessionId, TurnId};
+use crate::limits::PROMPT_DOUBTS_MAX;
 use crate::state::{ChatState, TurnState};
 use crate::time::Timestamp;
 use crate::transcript::Transcript;
@@ -42,6 +43,8 @@ pub(super) struct Chat {
     told: Option<ChatState>,
     idle_since: Timestamp,
     held_back: bool,
+    /// The turn of which it was not known whether its prompt had arrived, and how often.
+    doubts: Option<(TurnId, u32)>,
     actions: VecDeque<Output>,
     /// Reports to make, in order.
     reports: VecDeque<Report>,
@@ -67,6 +70,7 @@ impl Chat {
             told: None,
             idle_since: Timestamp::default(),
             held_back: false,
+            doubts: None,
             actions: VecDeque::new(),
             reports: VecDeque::new(),
         }
@@ -184,27 +188,51 @@ impl Chat {
         }
     }
 
-    /// The process can't go on with its turn: what was prompted is interrupted, what was not is left as it is
-    /// and begins anew with the next process.
+    /// The process can't go on with its turn: what it has begun to answer is interrupted. What it may never have
+    /// got is left as it is: the next process is asked whether it has it.
     fn give_up_turn(&mut self, reason: String) {
         let Some(turn) = &mut self.turn else { return };
         match turn.step {
-            Step::Running => turn.interrupt(reason),
+            Step::Running if turn.is_prompted || turn.has_begun() => turn.interrupt(reason),
+            Step::Running => self.leave_in_doubt(reason),
             Step::Taking | Step::Recalling => self.turn = None,
             Step::ReadingBack(_) | Step::Ending(_) | Step::Writing => {}
         }
     }
 
-    pub(super) fn on_prompted(&mut self, result: Result<(), String>) {
-        if let (Err(reason), Some(turn)) = (result, &mut self.turn)
-            && turn.step == Step::Running
+    /// Nobody knows whether the prompt has arrived. The next process is asked, but not again and again.
+    fn leave_in_doubt(&mut self, reason: String) {
+        let Some(turn) = &mut self.turn else { return };
+        self.doubts = match self.doubts.take() {
+            Some((id, count)) if id == turn.id => Some((id, count + 1)),
+            _ => Some((turn.id.clone(), 1)),
+        };
+        if self
+            .doubts
+            .as_ref()
+            .is_some_and(|(_, count)| *count > PROMPT_DOUBTS_MAX)
         {
-            let answer = FullMessage::default();
-            turn.end(TurnEnd {
-                outcome: TurnState::Failed,
-                reason: Some(reason),
-                answer,
-            });
+            turn.fail(reason);
+        } else {
+            self.turn = None;
+        }
+    }
+
+    pub(super) fn on_prompted(&mut self, now: Timestamp, result: Result<(), PromptFailure>) {
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.step == Step::Running) else {
+            return;
+        };
+        match result {
+            Ok(()) => turn.is_prompted = true,
+            // It answers, so it has it.
+            Err(failure) if failure.is_in_doubt && turn.has_begun() => turn.is_prompted = true,
+            Err(failure) if failure.is_in_doubt => {
+                self.leave_in_doubt(failure.reason);
+                // A process that does not answer is not asked what it knows: the next one is.
+                self.idle_since = now;
+                self.stop();
+            }
+            Err(failure) => turn.fail(failure.reason),
         }
     }
 

@@ -57,6 +57,15 @@ pub enum Failure {
     Lost(String),
 }
 
+/// Why a prompt was not handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptFailure {
+    /// For a person.
+    pub reason: String,
+    /// The process may have it all the same: it died, or did not answer.
+    pub is_in_doubt: bool,
+}
+
 /// Tells the processes of one chat session apart; events of an earlier one are ignored.
 pub type Generation = u64;
 
@@ -88,8 +97,8 @@ pub enum Input {
     ProcessStopped(ChatSessionId, Generation),
     /// A process told something.
     Driver(ChatSessionId, Generation, DriverEvent),
-    /// The prompt has reached the process, or has not, for the reason.
-    Prompted(ChatSessionId, Generation, Result<(), String>),
+    /// The prompt has reached the process, or has not as far as is known.
+    Prompted(ChatSessionId, Generation, Result<(), PromptFailure>),
     /// What the process knows of a turn, or why it could not tell.
     Recalled(
         ChatSessionId,
@@ -266,7 +275,7 @@ impl AgentCore {
                 self.with_chat(&chat, generation, |chat| chat.on_event(now, event))
             }
             Input::Prompted(chat, generation, result) => {
-                self.with_chat(&chat, generation, |chat| chat.on_prompted(result))
+                self.with_chat(&chat, generation, |chat| chat.on_prompted(now, result))
             }
             Input::Recalled(chat, generation, turn, result) => {
                 self.with_chat(&chat, generation, |chat| chat.on_recalled(&turn, result));

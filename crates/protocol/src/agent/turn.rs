@@ -33,6 +33,8 @@ pub(super) struct ActiveTurn {
     pub(super) id: TurnId,
     pub(super) step: Step,
     pub(super) abort_sent: bool,
+    /// The process has said that it has the prompt.
+    pub(super) is_prompted: bool,
     transcript: Transcript,
     next_chunk_seq: u64,
     /// Chunks that the backend has not acked, with their sizes.
@@ -56,6 +58,7 @@ impl ActiveTurn {
             id,
             step,
             abort_sent: false,
+            is_prompted: false,
             transcript: Transcript::default(),
             next_chunk_seq: 0,
             spool: VecDeque::new(),
@@ -200,14 +203,24 @@ impl ActiveTurn {
             }
             Ok(_) | Err(_) => {
                 self.refusals = MESSAGE_REFUSALS_MAX + 1;
-                self.end(TurnEnd {
-                    outcome: TurnState::Failed,
-                    reason: Some(format!("The answer could not be kept: {error}")),
-                    answer: FullMessage::default(),
-                });
+                self.fail(format!("The answer could not be kept: {error}"));
             }
         }
         true
+    }
+
+    /// The process has told something of its answer.
+    pub(super) fn has_begun(&self) -> bool {
+        self.next_chunk_seq > 0
+    }
+
+    /// Ends the turn: nothing of it could be done.
+    pub(super) fn fail(&mut self, reason: String) {
+        self.end(TurnEnd {
+            outcome: TurnState::Failed,
+            reason: Some(reason),
+            answer: FullMessage::default(),
+        });
     }
 
     /// Ends the turn with what has been streamed of it.
