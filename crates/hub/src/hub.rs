@@ -127,6 +127,9 @@ impl Hub {
             Arc::new(move || time.now_ms()),
         );
         let core = Core::new(streams, config.clock);
+        // Before any machine can be heard: those that the last process had are not connected to this one.
+        let begun = core.change(|_, backend| backend.begin()).await;
+        begun.map_err(PrepareError::Store)?;
         let owner = api::prepare(&core, &config.data_dir).await?;
         raise_open_files();
         let listen_error = |source| StartError::Listen {

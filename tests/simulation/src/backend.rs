@@ -329,8 +329,9 @@ impl World {
     pub(crate) fn backend_up(&mut self) {
         self.host.is_up = true;
         self.host.clock = Steady::default();
-        let next = self.backend().next_deadline();
-        self.host.next_deadline = next.expect("memory does not fail");
+        if let Err(error) = self.transact(|backend| backend.begin()) {
+            self.fail(format!("the backend could not begin: {error}"));
+        }
         self.page.all_changed();
     }
 }

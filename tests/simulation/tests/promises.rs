@@ -66,6 +66,10 @@ const ONCE_BROKEN: &[(u64, &str)] = &[
         2_359,
         "a sign of life after a lease that had ended unnoticed told nobody: the page went on showing the machine as away",
     ),
+    (
+        18_088,
+        "a lease of before the clock was set back held again once its time had come, which nobody was told",
+    ),
 ];
 
 #[test]

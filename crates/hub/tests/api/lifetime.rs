@@ -148,6 +148,18 @@ async fn stopping_ends_live_connections_and_notes_the_machines_as_unknown() {
 }
 
 #[tokio::test]
+async fn a_machine_that_the_last_process_knew_counts_as_lost_until_it_is_heard() {
+    let test = TestHub::start().await;
+    let machine = test.connected().await;
+    machine.caller.call("machine.heartbeat", json!({})).await;
+    let list = test.owner().call("machine.list", json!({})).await;
+    assert_eq!(list["machines"][0]["presence"]["state"], "online");
+    let test = test.restart().await;
+    let list = test.owner().call("machine.list", json!({})).await;
+    assert_eq!(list["machines"][0]["presence"]["state"], "unknown");
+}
+
+#[tokio::test]
 async fn what_stands_in_the_way_of_a_start_is_said() {
     let test = TestHub::start().await;
     let second = Hub::start(HubConfig::new(test.directory.path().join("data"))).await;

@@ -1,14 +1,14 @@
 //! Machines: from a name and a key to a fenced connection.
 
 use super::access::{CONNECTION_PREFIX, revoked};
-use super::rows::{Order, Rows, after_all, load, save};
+use super::rows::{Order, Rows, after, after_all, load, save};
 use super::tables::{CredentialsRow, Deadline, Entry, KeyRow, Link, MachineRow, PresenceRow, key};
 use super::{Actor, Backend, Effect, Entropy, Outcome, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{MachineId, PersonId};
 use crate::limits::{
-    CHUNK_BATCH_MAX_BYTES, HEARTBEAT_MS, LEASE_MS, MACHINES_MAX, NAME_MAX_BYTES, REASON_MAX_BYTES,
-    REGISTRATION_KEY_LIFE_MS,
+    CHUNK_BATCH_MAX_BYTES, DEADLINES_PER_TICK, HEARTBEAT_MS, LEASE_MS, MACHINES_MAX,
+    NAME_MAX_BYTES, REASON_MAX_BYTES, REGISTRATION_KEY_LIFE_MS,
 };
 use crate::secret::Secret;
 use crate::state::{MachineState, RegistrationKeyState};
@@ -410,6 +410,39 @@ impl<R: Rows> Backend<'_, R> {
         Ok(self.into_outcome())
     }
 
+    /// A backend whose connections ended with its process has begun anew: no machine counts as online until it gives
+    /// a sign of life. What leases say may moreover be of before the clock was set back.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn begin(mut self) -> Result<Outcome, CallError> {
+        let mut from = key::PRESENCES.to_owned();
+        loop {
+            let page = self.rows.scan(
+                &from,
+                &after_all(key::PRESENCES),
+                Order::Ascending,
+                DEADLINES_PER_TICK,
+            )?;
+            let Some((last, _)) = page.last() else {
+                return Ok(self.into_outcome());
+            };
+            from = after(last);
+            for (path, _) in &page {
+                let Some(id) = path
+                    .strip_prefix(key::PRESENCES)
+                    .and_then(|id| id.parse().ok())
+                else {
+                    continue;
+                };
+                let presence: Option<PresenceRow> = load(self.rows, path)?;
+                if presence.is_some_and(|row| matches!(row.link, Link::Up | Link::Draining)) {
+                    self.set_link(&id, Link::Lost)?;
+                }
+            }
+        }
+    }
+
     /// Records a sign of life, or its end.
     pub(super) fn set_link(&mut self, machine: &MachineId, link: Link) -> Result<(), CallError> {
         let path = key::presence(machine);
@@ -438,7 +471,8 @@ impl<R: Rows> Backend<'_, R> {
                 }
             }
             Link::Left => row.seen_at = self.now,
-            Link::Lost => {}
+            // It may be of before the clock was set back.
+            Link::Lost => row.seen_at = row.seen_at.min(self.now),
         }
         if was != link && !matches!((was, link), (Link::Lost | Link::Left, Link::Up)) {
             row.since = if link == Link::Lost {

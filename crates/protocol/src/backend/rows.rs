@@ -102,6 +102,11 @@ pub(crate) fn below<T: DeserializeOwned>(
 }
 
 /// The smallest key after all that begin with the prefix.
+/// The key that comes next after this one.
+pub(crate) fn after(key: &str) -> String {
+    format!("{key}\0")
+}
+
 pub(crate) fn after_all(prefix: &str) -> String {
     // Every prefix ends with '/', and '0' is the character after it.
     format!("{}0", prefix.trim_end_matches('/'))

@@ -209,6 +209,9 @@ pub(crate) mod key {
         AskId, ChatSessionId, CommandId, MachineId, PersonId, Timestamp, TurnId, WorkerId,
     };
 
+    /// The prefix of all connections.
+    pub(crate) const PRESENCES: &str = "machine.presence/";
+
     keys! {
         machine(id: &MachineId) = "machine/{id}";
         machines_of(owner: &PersonId) = "machine.by_owner/{owner}/";

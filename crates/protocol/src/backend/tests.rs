@@ -107,6 +107,36 @@ fn a_lease_of_before_the_clock_was_set_back_is_no_sign_of_life() {
 }
 
 #[test]
+fn a_backend_that_begins_anew_waits_for_each_machines_sign_of_life() {
+    const HOUR_MS: u64 = 60 * 60 * 1_000;
+    let mut world = world::World::new();
+    let presence = |world: &mut world::World| {
+        let list = world.person("machine.list", json!({}));
+        list["machines"][0]["presence"].clone()
+    };
+    assert_eq!(presence(&mut world)["state"], "online");
+    world.now = Timestamp::from_ms(world.now.as_ms() - HOUR_MS);
+    let begun = Backend::new(&mut world.rows, world.now, entropy(4))
+        .begin()
+        .unwrap();
+    world.rows.commit();
+    assert!(
+        begun
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Changed(Topic::Machines(_)))),
+        "watchers are told"
+    );
+    let lost = json!({ "state": "unknown", "since": world.now.as_ms() });
+    assert_eq!(presence(&mut world), lost, "and never since a time to come");
+    // Also when the time in which the lease was given comes again.
+    world.now = world.now.plus_ms(HOUR_MS);
+    assert_eq!(presence(&mut world), lost);
+    world.machine("machine.heartbeat", json!({}));
+    assert_eq!(presence(&mut world)["state"], "online");
+}
+
+#[test]
 fn no_chat_session_starts_on_a_revoked_machine() {
     let mut world = world::World::new();
     let args = json!({ "machineId": world.machine, "directory": "repo" });
