@@ -329,8 +329,14 @@ impl World {
     pub(crate) fn backend_up(&mut self) {
         self.host.is_up = true;
         self.host.clock = Steady::default();
-        if let Err(error) = self.transact(|backend| backend.begin()) {
-            self.fail(format!("the backend could not begin: {error}"));
+        match self.transact(|backend| backend.begin()) {
+            Ok(_) => {}
+            // Whoever runs it starts it again.
+            Err(error) if error.is_retryable() => {
+                self.host.is_up = false;
+                return self.after(1_000, Event::BackendUp);
+            }
+            Err(error) => self.fail(format!("the backend could not begin: {error}")),
         }
         self.page.all_changed();
     }
