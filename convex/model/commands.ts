@@ -23,6 +23,7 @@ import {
 } from "./gen/wire";
 import { newId } from "./ids";
 import { checkedOperation, checkJson, isLong, isRead } from "./operations";
+import { isConnected } from "./presence";
 import { refusal, revoked } from "./refusal";
 import { isLater, NEVER_REPORTED } from "./reports";
 import { isTerminal, transition, type StateOf } from "./states";
@@ -95,6 +96,10 @@ export async function cancel(ctx: MutationCtx, person: Person, args: CommandArgs
     return await viewOf(ctx, await endCommand(ctx, command, "cancelled", null));
   }
   if (command.state === "leased" || command.state === "running") {
+    // The machine may never come back: whoever waits for it must not wait for ever.
+    if (!(await isConnected(ctx, command.machine))) {
+      return await viewOf(ctx, await endCommand(ctx, command, "cancelled", stoppedWhileAway()));
+    }
     await requestCancel(ctx, command.id);
     await ctx.db.patch(command._id, { cancelRequested: true });
     return await viewOf(ctx, { ...command, cancelRequested: true });
@@ -102,6 +107,13 @@ export async function cancel(ctx: MutationCtx, person: Person, args: CommandArgs
   // It was faster than the wish to stop it.
   return await viewOf(ctx, command);
 }
+
+const stoppedWhileAway = (): CommandError => ({
+  code: "interrupted",
+  message:
+    "Stopped while the machine was away; what it had begun may be finished or half-done there. " +
+    "Look at it when the machine is back.",
+});
 
 export const view = async (ctx: QueryCtx, person: Person, args: CommandArgs): Promise<CommandView> =>
   await viewOf(ctx, await commandRow(ctx, person, args.commandId));

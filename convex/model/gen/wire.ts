@@ -1955,7 +1955,7 @@ export interface Functions {
   "machine.activity": { args: ActivityArgs; reply: Activity };
   /** Asks a machine to do something below its root; it waits while the machine is away. */
   "machine.command.request": { args: RequestCommandArgs; reply: CommandView };
-  /** Stops a command: a waiting one at once, a running one as soon as the machine hears of it. */
+  /** Stops a command: a waiting one, or one of a machine that is away, at once; a running one as soon as the machine hears of it. */
   "machine.command.cancel": { args: CommandArgs; reply: CommandView };
   /** One command and its result. */
   "machine.command.view": { args: CommandArgs; reply: CommandView };
@@ -1983,7 +1983,7 @@ export interface Functions {
   "worker.chat.endSession": { args: EndSessionArgs; reply: Done };
   /** Sends a message; it queues while the chat session is busy or its machine away. */
   "worker.chat.sendMessage": { args: SendMessageArgs; reply: TurnReply };
-  /** Stops a turn: a waiting one at once, a running one as soon as the machine hears of it. */
+  /** Stops a turn: a waiting one, or one of a machine that is away, at once; a running one as soon as the machine hears of it. */
   "worker.chat.cancelTurn": { args: TurnArgs; reply: TurnReply };
   /** Asks the agent to go on after an interrupted turn. */
   "worker.chat.continueTurn": { args: TurnArgs; reply: TurnReply };

@@ -154,18 +154,27 @@ impl World {
             if self.machine.is_revoked {
                 continue;
             }
-            if self.disk.half_done.contains(&id) {
+            // Given up after too many tries, or stopped while the machine was away, it may have been done all the
+            // same: that is what it says.
+            let is_unsure = matches!(state, CommandState::Failed | CommandState::Cancelled)
+                && view
+                    .command
+                    .error
+                    .is_some_and(|error| error.code == CommandErrorCode::Interrupted);
+            let is_stopped_away = is_unsure && state == CommandState::Cancelled;
+            if is_stopped_away {
+                *self
+                    .report
+                    .commands
+                    .entry("cancelled while away")
+                    .or_default() += 1;
+            }
+            if self.disk.half_done.contains(&id) && !is_stopped_away {
                 return Err(format!("{id} has left something half-done behind"));
             }
             let has_made = self.disk.made.values().any(|maker| *maker == id);
             let says_made = state == CommandState::Succeeded
                 && matches!(view.command.operation, Operation::Clone { .. });
-            // Given up after too many tries, it may have been done all the same: that is what it says.
-            let is_unsure = state == CommandState::Failed
-                && view
-                    .command
-                    .error
-                    .is_some_and(|error| error.code == CommandErrorCode::Interrupted);
             if has_made != says_made && !is_unsure {
                 return Err(format!("{id} is {}, but made: {has_made}", state.as_str()));
             }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::lanes::{Lane, Lanes, Purpose};
 use super::{AgentCore, Output};
 use crate::ids::{ChatSessionId, CommandId};
-use crate::limits::{PROGRESS_EVERY_MS, RUNNING_COMMANDS_MAX, RUNNING_LONG_COMMANDS_MAX};
+use crate::limits::{
+    OPEN_COMMANDS_MAX, PROGRESS_EVERY_MS, RUNNING_COMMANDS_MAX, RUNNING_LONG_COMMANDS_MAX,
+};
 use crate::state::CommandState;
 use crate::time::Timestamp;
 use crate::wire::{
@@ -82,6 +84,7 @@ impl Commands {
     ) {
         self.ended
             .retain(|id| wanted.iter().any(|wanted| wanted.id == *id));
+        self.stop_unwanted(wanted);
         for wanted in wanted {
             if let Some(work) = self.taken.get_mut(&wanted.id) {
                 work.is_cancelled |= wanted.cancel_requested;
@@ -94,6 +97,20 @@ impl Commands {
             work.pass_on(id, outputs);
             work.report(now, id, lanes);
         }
+    }
+
+    /// What the inbox no longer shows was ended while this machine was away: nobody waits for it any more.
+    fn stop_unwanted(&mut self, wanted: &[InboxCommand]) {
+        // A full list may leave out what is still wanted.
+        if wanted.len() >= OPEN_COMMANDS_MAX {
+            return;
+        }
+        self.taken.retain(|id, work| {
+            let is_wanted = wanted.iter().any(|wanted| wanted.id == *id);
+            work.is_cancelled |= !is_wanted;
+            // Not begun yet, so there is nothing to stop.
+            is_wanted || !matches!(work.step, Step::Taken(_))
+        });
     }
 
     /// When a report that waits for its time goes out. One that waits for an answer needs no deadline.
@@ -302,5 +319,102 @@ impl AgentCore {
             // A worker's directory may have come, gone or moved.
             self.checked.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine that has taken a command, and perhaps begun it.
+    struct Machine {
+        commands: Commands,
+        lanes: Lanes,
+        id: CommandId,
+    }
+
+    impl Machine {
+        fn with(operation: Operation, is_process_there: bool) -> Self {
+            let id = CommandId::generate(Timestamp::default(), [1; 10]);
+            let mut machine = Self {
+                commands: Commands::default(),
+                lanes: Lanes::default(),
+                id,
+            };
+            let shown = [machine.shown()];
+            assert_eq!(machine.sees(&shown, is_process_there), []);
+            let taken = TakenCommand {
+                command_id: machine.id.clone(),
+                state: CommandState::Leased,
+                attempt: 1,
+                cancel_requested: false,
+                operation,
+            };
+            machine.commands.on_taken(&machine.id.clone(), Some(taken));
+            machine.sees(&shown, is_process_there);
+            machine
+        }
+
+        fn shown(&self) -> InboxCommand {
+            InboxCommand {
+                id: self.id.clone(),
+                is_long: false,
+                cancel_requested: false,
+            }
+        }
+
+        fn sees(&mut self, inbox: &[InboxCommand], is_process_there: bool) -> Vec<Output> {
+            let mut outputs = VecDeque::new();
+            self.commands.reconcile(
+                Timestamp::default(),
+                inbox,
+                true,
+                |_| is_process_there,
+                &mut self.lanes,
+                &mut outputs,
+            );
+            outputs.into()
+        }
+    }
+
+    fn make_directory() -> Operation {
+        Operation::MakeDirectory {
+            path: "made".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_the_inbox_no_longer_shows_is_stopped_once() {
+        let mut machine = Machine::with(make_directory(), false);
+        let id = machine.id.clone();
+        assert_eq!(machine.sees(&[], false), [Output::CancelCommand(id)]);
+        assert_eq!(machine.sees(&[], false), []);
+    }
+
+    #[test]
+    fn what_waits_to_begin_never_begins_when_the_inbox_no_longer_shows_it() {
+        let removal = Operation::RemoveWorktree {
+            chat_session_id: ChatSessionId::generate(Timestamp::default(), [2; 10]),
+            force: false,
+            repository: String::new(),
+            directory: String::new(),
+            branch: String::new(),
+        };
+        let mut machine = Machine::with(removal, true);
+        assert_eq!(machine.sees(&[], true), []);
+        assert!(machine.commands.is_idle());
+        assert_eq!(machine.sees(&[], false), []);
+    }
+
+    #[test]
+    fn a_full_inbox_stops_nothing_that_it_leaves_out() {
+        let mut machine = Machine::with(make_directory(), false);
+        let others: Vec<InboxCommand> = (0..OPEN_COMMANDS_MAX)
+            .map(|_| InboxCommand {
+                id: CommandId::generate(Timestamp::default(), [3; 10]),
+                ..machine.shown()
+            })
+            .collect();
+        assert_eq!(machine.sees(&others, false), []);
     }
 }

@@ -114,9 +114,17 @@ impl<R: Rows> Backend<'_, R> {
         let mut row = self.command_row(actor, &args.command_id)?;
         match row.state {
             CommandState::Queued => self.end_command(&mut row, CommandState::Cancelled)?,
-            CommandState::Leased | CommandState::Running => {
+            CommandState::Leased | CommandState::Running if self.is_connected(&row.machine)? => {
                 row.cancel_requested = true;
                 self.save_command(&row)?;
+            }
+            // The machine may never come back: whoever waits for it must not wait for ever.
+            CommandState::Leased | CommandState::Running => {
+                row.error = Some(CommandError::new(
+                    CommandErrorCode::Interrupted,
+                    "Stopped while the machine was away; what it had begun may be finished or half-done there. Look at it when the machine is back.",
+                ));
+                self.end_command(&mut row, CommandState::Cancelled)?;
             }
             // It was faster than the wish to stop it.
             CommandState::Succeeded

@@ -6,7 +6,7 @@ use super::rows::{Order, Rows, below, load, save};
 use super::tables::{ChatRow, Deadline, Link, PresenceRow, TurnRow, key};
 use super::{Actor, Backend, Effect, Outcome};
 use crate::error::{CallError, ErrorCode};
-use crate::ids::{ChatSessionId, TurnId};
+use crate::ids::{ChatSessionId, MachineId, TurnId};
 use crate::limits::{CHUNKS_KEPT_MS, FULL_MESSAGE_MAX_BYTES, MESSAGE_MAX_BYTES, QUEUE_MAX_TURNS};
 use crate::secret::Secret;
 use crate::state::{ChatState, TurnState};
@@ -123,7 +123,7 @@ impl<R: Rows> Backend<'_, R> {
                 turn: self.end_turn(turn, TurnState::Cancelled, None)?.summary(),
             });
         }
-        if !self.is_connected(&turn)? {
+        if !self.is_connected(&turn.machine)? {
             let reason =
                 "Stopped while the machine was away; it may have worked on for a while.".to_owned();
             return Ok(TurnReply {
@@ -139,8 +139,9 @@ impl<R: Rows> Backend<'_, R> {
         })
     }
 
-    fn is_connected(&self, turn: &TurnRow) -> Result<bool, CallError> {
-        let presence: Option<PresenceRow> = load(self.rows, &key::presence(&turn.machine))?;
+    /// Whether the machine can be told something now.
+    pub(super) fn is_connected(&self, machine: &MachineId) -> Result<bool, CallError> {
+        let presence: Option<PresenceRow> = load(self.rows, &key::presence(machine))?;
         Ok(presence.is_some_and(|row| {
             matches!(row.link, Link::Up | Link::Draining) && row.lease_holds(self.now)
         }))
