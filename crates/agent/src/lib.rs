@@ -18,6 +18,7 @@
 
 mod command;
 pub mod directory;
+pub mod limits;
 mod register;
 mod run;
 mod session;
@@ -64,6 +65,8 @@ pub struct Builder {
     directories: Option<DirectorySettings>,
     hibernate_after_ms: u64,
     drain_ms: u64,
+    process_limit: Option<usize>,
+    memory_limit_bytes: Option<u64>,
     version: String,
 }
 
@@ -107,6 +110,19 @@ impl Builder {
         self
     }
 
+    /// How many chat sessions' processes there may be at once; by default as many as this computer has memory for.
+    pub fn process_limit(mut self, processes: usize) -> Self {
+        self.process_limit = Some(processes);
+        self
+    }
+
+    /// How much memory those processes and all that they have started may take before no further one is started, in
+    /// bytes; most of this computer's memory by default. Where memory can't be measured, it is not limited.
+    pub fn memory_limit_bytes(mut self, bytes: u64) -> Self {
+        self.memory_limit_bytes = Some(bytes);
+        self
+    }
+
     /// The version that people are shown; this library's own by default.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
@@ -128,6 +144,8 @@ impl Builder {
             info,
             hibernate_after_ms: self.hibernate_after_ms,
             drain_ms: self.drain_ms,
+            process_limit: self.process_limit.unwrap_or_else(limits::processes),
+            memory_limit_bytes: self.memory_limit_bytes.or_else(limits::memory_bytes),
         };
         let (control, orders) = mpsc::channel(CONTROL_QUEUE);
         let status = watch::Sender::new(Status::default());
@@ -188,6 +206,8 @@ impl Agent {
             directories: None,
             hibernate_after_ms: HIBERNATE_AFTER_MS,
             drain_ms: DRAIN_MS,
+            process_limit: None,
+            memory_limit_bytes: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

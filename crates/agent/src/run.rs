@@ -220,6 +220,14 @@ impl Shell {
             Output::Reply(chat, generation, ask, answer) => {
                 self.tell(&chat, generation, crate::session::Order::Reply(ask, answer));
             }
+            Output::MeasureMemory => {
+                self.spawn(async {
+                    let measured =
+                        tokio::task::spawn_blocking(opencode_driver::memory::of_children);
+                    Input::Memory(measured.await.ok().flatten())
+                });
+            }
+            Output::KeepSpares(most) => self.driver.keep_spares(most),
             Output::Exit(reason) => return Some(reason),
         }
         None
@@ -336,6 +344,7 @@ impl Shell {
             | Input::Prompted(..)
             | Input::Recalled(..)
             | Input::CommandProgress(..)
+            | Input::Memory(_)
             | Input::Drain
             | Input::Stop => return,
         };

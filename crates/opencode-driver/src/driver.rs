@@ -31,6 +31,10 @@ pub trait Driver: Send + Sync {
         spec: SessionSpec,
         events: mpsc::Sender<DriverEvent>,
     ) -> Result<StartedSession, DriverError>;
+
+    /// Says how many processes it may keep in store for sessions to come, from now on. Those beyond that are ended.
+    /// A driver that keeps none has nothing to do.
+    fn keep_spares(&self, _most: usize) {}
 }
 
 /// A driver and the program that it runs, for a person.

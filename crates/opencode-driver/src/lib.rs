@@ -12,6 +12,7 @@ mod driver;
 mod event_stream;
 mod http;
 mod locate;
+pub mod memory;
 mod opencode;
 mod output;
 mod preview;

@@ -269,6 +269,10 @@ impl Driver for Opencode {
         })
     }
 
+    fn keep_spares(&self, most: usize) {
+        self.spares.keep_at_most(most);
+    }
+
     async fn start(
         &self,
         spec: SessionSpec,

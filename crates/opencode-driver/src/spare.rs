@@ -6,6 +6,7 @@
 //! like every other opencode.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ impl SpareConfig {
 pub(crate) struct Spares {
     launcher: Arc<Launcher>,
     config: SpareConfig,
+    /// How many there is room for besides the chat sessions' processes.
+    room: AtomicUsize,
     /// The most recently used directory last.
     kept: Mutex<Vec<Kept>>,
 }
@@ -78,6 +81,7 @@ impl Spares {
         Self {
             launcher,
             config,
+            room: AtomicUsize::new(usize::MAX),
             kept: Mutex::new(Vec::new()),
         }
     }
@@ -134,7 +138,8 @@ impl Spares {
 
     /// Keeps a spare for a directory in which a chat session has just started.
     pub(crate) fn keep(&self, directory: &Path) {
-        if self.config.limit == 0 {
+        let limit = self.limit();
+        if limit == 0 {
             return;
         }
         let mut all = self.kept();
@@ -145,7 +150,7 @@ impl Spares {
             all.push(kept);
             return;
         }
-        if all.len() >= self.config.limit {
+        if all.len() >= limit {
             all.remove(0);
         }
         let (ask, asked) = oneshot::channel();
@@ -159,6 +164,19 @@ impl Spares {
             directory.to_owned(),
             asked,
         ));
+    }
+
+    /// Ends those for which there is no room any more, the least recently used directory's first.
+    pub(crate) fn keep_at_most(&self, room: usize) {
+        self.room.store(room, Ordering::Relaxed);
+        let mut all = self.kept();
+        all.retain(|kept| !kept.ask.is_closed());
+        let surplus = all.len().saturating_sub(self.limit());
+        all.drain(..surplus);
+    }
+
+    fn limit(&self) -> usize {
+        self.config.limit.min(self.room.load(Ordering::Relaxed))
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {

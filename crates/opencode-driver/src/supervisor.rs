@@ -29,6 +29,8 @@ mod sandbox;
 mod tree;
 
 pub(crate) use alone::ALONE;
+#[cfg(target_os = "linux")]
+pub(crate) use tree::below;
 
 pub use sandbox::{Enforcement, Sandbox, enforcement};
 

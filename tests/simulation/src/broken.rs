@@ -19,11 +19,13 @@ pub enum Broken {
     LeaseExpiry,
     /// A repeated request of a person has another idempotency key.
     IdempotencyKeys,
+    /// The agent is told that it may run any number of processes.
+    Governor,
 }
 
 impl Broken {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Dedup,
         Self::Fencing,
         Self::FsyncBeforeAck,
@@ -31,5 +33,6 @@ impl Broken {
         Self::ReaderRepair,
         Self::LeaseExpiry,
         Self::IdempotencyKeys,
+        Self::Governor,
     ];
 }

@@ -122,7 +122,7 @@ impl World {
             ));
         }
         let processes = self.machine.process_count();
-        if processes > 0 {
+        if processes > self.processes_at_rest() {
             return Err(format!(
                 "{processes} processes still run, long after the last turn"
             ));

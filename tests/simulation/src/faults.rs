@@ -95,6 +95,9 @@ faults! {
     SlowReader = "slow reader", 3_000;
     /// The page is loaded again: the reader begins at the beginning.
     Reload = "reload", 3_000;
+    // Asked each time that the memory is measured.
+    /// Memory is short on the machine for a while.
+    MemoryShort = "memory short", 20_000;
 }
 
 /// A fault that happened: its kind, and how often that kind had been asked for before.

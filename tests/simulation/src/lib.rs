@@ -7,6 +7,7 @@ mod checks;
 mod client;
 mod commands;
 pub mod faults;
+mod governed;
 mod inbox;
 mod machine;
 pub mod minimise;

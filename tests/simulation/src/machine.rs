@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::backend::ahead;
 use crate::faults::Fault;
+use crate::governed::{Governed, Limits, MEMORY_LIMIT_BYTES};
 use crate::network::Request;
 use crate::random::Random;
 use crate::watch::Watch;
@@ -27,6 +28,7 @@ pub(crate) struct Process {
     pub(crate) half_open_until: Timestamp,
     pub(crate) was_told_to_leave: bool,
     pub(crate) held_back: BTreeSet<ChatSessionId>,
+    pub(crate) governed: Governed,
 }
 
 /// The machine.
@@ -40,6 +42,7 @@ pub(crate) struct Machine {
     pub(crate) clock_ahead_ms: i64,
     pub(crate) clock_has_jumped: bool,
     pub(crate) hibernate_after_ms: u64,
+    pub(crate) limits: Limits,
     /// A person has revoked it.
     pub(crate) is_revoked: bool,
 }
@@ -121,6 +124,8 @@ impl World {
             info: MachineInfo::default(),
             hibernate_after_ms: self.machine.hibernate_after_ms,
             drain_ms: 10_000,
+            process_limit: self.process_limit_told(),
+            memory_limit_bytes: Some(MEMORY_LIMIT_BYTES),
         });
         let process = Process {
             core,
@@ -129,6 +134,7 @@ impl World {
             half_open_until: Timestamp::default(),
             was_told_to_leave: false,
             held_back: BTreeSet::new(),
+            governed: Governed::default(),
         };
         let id = self.machine.last_process;
         self.machine.processes.insert(id, process);
@@ -144,6 +150,7 @@ impl World {
             return self.crash_agent(id, how);
         }
         let now = self.agent_now();
+        self.begin_governed(id, &input);
         if let Some(process) = self.machine.processes.get_mut(&id) {
             process.core.handle_input(now, input);
         }
@@ -238,7 +245,12 @@ impl World {
             Output::CheckWorker { worker, .. } => {
                 self.soon(id, Input::WorkerChecked(worker, Ok(())));
             }
-            Output::StartProcess(generation, spec, _) => self.start_opencode(id, generation, spec),
+            Output::StartProcess(generation, spec, _) => {
+                self.check_start(id, &spec.chat_session_id, generation);
+                self.start_opencode(id, generation, spec);
+            }
+            Output::MeasureMemory => self.measure_memory(id),
+            Output::KeepSpares(most) => self.check_spares(id, most),
             Output::StopProcess(chat, generation) => self.stop_opencode(id, chat, generation),
             Output::Prompt(chat, generation, turn, text) => {
                 self.prompt(id, chat, generation, turn, &text);

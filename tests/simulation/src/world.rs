@@ -201,6 +201,7 @@ impl World {
             random,
         };
         world.set_up(storm_ms);
+        world.set_limits(setup.seed);
         world.after(0, Event::Start);
         world.after(500, Event::Look);
         world.after(1_000, Event::Weather);

@@ -116,6 +116,11 @@ fn without_idempotency_keys_a_promise_is_broken() {
     is_noticed(Broken::IdempotencyKeys, "");
 }
 
+#[test]
+fn without_the_governor_a_promise_is_broken() {
+    is_noticed(Broken::Governor, "processes run, and");
+}
+
 /// Some world breaks a promise without the safeguard, and none with it.
 fn is_noticed(broken: Broken, expected: &str) {
     for seed in 0..SEEDS_WITHOUT_SAFEGUARD {

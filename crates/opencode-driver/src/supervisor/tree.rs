@@ -1,5 +1,7 @@
 //! The process tree below a supervisor.
 
+#[cfg(target_os = "linux")]
+pub(crate) use platform::below;
 pub(super) use platform::*;
 
 /// What a process group is told.
@@ -115,6 +117,29 @@ mod platform {
     /// Everything below this process, and everything with the marker, that is not a zombie.
     fn survivors(own: u32, wanted: &str) -> BTreeSet<u32> {
         let processes: Vec<Process> = processes();
+        let below = descendants(own, &processes);
+        processes
+            .iter()
+            .filter(|process| !process.is_dead && process.id != own)
+            .filter(|process| below.contains(&process.id) || has_marker(process.id, wanted))
+            .map(|process| process.id)
+            .collect()
+    }
+
+    /// Everything below a process that is not a zombie.
+    pub(crate) fn below(own: u32) -> BTreeSet<u32> {
+        let processes: Vec<Process> = processes();
+        let below = descendants(own, &processes);
+        processes
+            .iter()
+            .filter(|process| !process.is_dead && process.id != own)
+            .filter(|process| below.contains(&process.id))
+            .map(|process| process.id)
+            .collect()
+    }
+
+    /// A process and everything below it.
+    fn descendants(own: u32, processes: &[Process]) -> BTreeSet<u32> {
         let mut below = BTreeSet::from([own]);
         // Parents may come after their children in the listing, so go on until nothing is found.
         loop {
@@ -127,15 +152,9 @@ mod platform {
                     .collect::<Vec<_>>(),
             );
             if below.len() == before {
-                break;
+                return below;
             }
         }
-        processes
-            .iter()
-            .filter(|process| !process.is_dead && process.id != own)
-            .filter(|process| below.contains(&process.id) || has_marker(process.id, wanted))
-            .map(|process| process.id)
-            .collect()
     }
 
     struct Process {

@@ -42,6 +42,10 @@ pub(super) struct Chat {
     /// The state that was last reported: what the inbox shows may be older.
     told: Option<ChatState>,
     idle_since: Timestamp,
+    /// Since when it needs a process and has none, if so.
+    pub(super) waits_since: Option<Timestamp>,
+    /// Its process has done a turn.
+    has_worked: bool,
     held_back: bool,
     /// The turn of which it was not known whether its prompt had arrived, and how often.
     doubts: Option<(TurnId, u32)>,
@@ -69,6 +73,8 @@ impl Chat {
             agent_session_id: None,
             told: None,
             idle_since: Timestamp::default(),
+            waits_since: None,
+            has_worked: false,
             held_back: false,
             doubts: None,
             actions: VecDeque::new(),
@@ -87,6 +93,31 @@ impl Chat {
 
     pub(super) fn has_process(&self) -> bool {
         self.process != Process::Absent
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        matches!(self.process, Process::Starting(_))
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        matches!(self.process, Process::Stopping(_))
+    }
+
+    /// There is nothing to do for it until something is heard: most of many chat sessions are like this.
+    pub(super) fn is_dormant(&self) -> bool {
+        self.process == Process::Absent
+            && self.turn.is_none()
+            && self.actions.is_empty()
+            && self.reports.is_empty()
+            && !self.held_back
+            && self.ended.is_empty()
+            && self.wanted.as_ref().is_some_and(|wanted| {
+                wanted.turn.is_none()
+                    && matches!(
+                        self.told.unwrap_or(wanted.state),
+                        ChatState::Hibernated | ChatState::Failed | ChatState::Closed
+                    )
+            })
     }
 
     /// Nothing is under way that a graceful stop should wait for.
@@ -318,12 +349,16 @@ impl Chat {
                     taken.message,
                 ));
             }
-            Some(_) | None => {
-                self.turn = None;
-                self.ended.insert(id.clone());
-                self.idle_since = now;
-            }
+            Some(_) | None => self.forget_turn(now, id),
         }
+    }
+
+    /// A turn is over, and this side has nothing to do with it any more.
+    fn forget_turn(&mut self, now: Timestamp, id: &TurnId) {
+        self.turn = None;
+        self.ended.insert(id.clone());
+        self.has_worked = true;
+        self.idle_since = now;
     }
 
     /// The complete message was taken, or refused with what had been sent.
@@ -341,10 +376,8 @@ impl Chat {
         {
             return;
         }
-        self.turn = None;
-        self.ended.insert(id.clone());
         self.replied.clear();
-        self.idle_since = now;
+        self.forget_turn(now, id);
     }
 
     pub(super) fn awaits_append(&self, id: &TurnId, seq: u64) -> bool {

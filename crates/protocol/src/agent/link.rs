@@ -24,6 +24,8 @@ pub enum DeadlineName {
     Progress,
     /// Append what has been gathered of an answer.
     Append,
+    /// Measure the memory of the processes.
+    Measure,
 }
 
 #[derive(Debug)]

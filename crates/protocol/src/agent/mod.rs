@@ -7,6 +7,7 @@
 
 mod chat;
 mod command;
+mod governor;
 mod lanes;
 mod link;
 mod turn;
@@ -28,6 +29,7 @@ use crate::wire::{
 use chat::Chat;
 use command::Commands;
 pub use command::{Attempt, CommandEnd};
+use governor::Governor;
 pub use lanes::{CallId, Lane};
 use lanes::{Lanes, Purpose};
 pub use link::DeadlineName;
@@ -46,6 +48,11 @@ pub struct AgentConfig {
     pub hibernate_after_ms: u64,
     /// How long running turns may go on once the agent drains, in milliseconds.
     pub drain_ms: u64,
+    /// How many chat sessions' processes there may be at once; at least one.
+    pub process_limit: usize,
+    /// How much memory they and all that they have started may take before no further one is started, in bytes;
+    /// `None` where that can't be measured or is not limited.
+    pub memory_limit_bytes: Option<u64>,
 }
 
 /// Why something that was sent has no answer.
@@ -110,6 +117,8 @@ pub enum Input {
     CommandProgress(CommandId, Attempt, Progress),
     /// The work on a command has ended.
     CommandEnded(CommandId, Attempt, CommandEnd),
+    /// The memory of all processes and what they have started, in bytes, where it can be measured.
+    Memory(Option<u64>),
     /// Take nothing new, finish what runs, say goodbye.
     Drain,
     /// Stop now.
@@ -182,6 +191,10 @@ pub enum Output {
     Reply(ChatSessionId, Generation, String, AskAnswer),
     /// Take no more events from a process for now (`true`), or take them again (`false`).
     HoldBack(ChatSessionId, bool),
+    /// Measure the memory of all processes.
+    MeasureMemory,
+    /// Keep no more processes than this in store for chat sessions to come.
+    KeepSpares(usize),
     /// End. Nothing comes after this.
     Exit(ExitReason),
 }
@@ -216,6 +229,7 @@ pub struct AgentCore {
     inbox: Option<Inbox>,
     chats: BTreeMap<ChatSessionId, Chat>,
     commands: Commands,
+    governor: Governor,
     /// Workers whose directory was looked at on this connection.
     checked: BTreeSet<WorkerId>,
     last_generation: Generation,
@@ -229,8 +243,10 @@ impl AgentCore {
     /// An agent that has not connected yet. Its first output is [`Output::Connect`].
     #[must_use]
     pub fn new(config: AgentConfig) -> Self {
+        let governor = Governor::new(config.process_limit, config.memory_limit_bytes);
         Self {
             config,
+            governor,
             link: Link::new(),
             lanes: Lanes::default(),
             inbox: None,
@@ -269,8 +285,10 @@ impl AgentCore {
                 self.with_chat(&chat, generation, |chat| chat.on_started(now, result));
             }
             Input::ProcessStopped(chat, generation) => {
-                self.with_chat(&chat, generation, Chat::on_stopped)
+                self.with_chat(&chat, generation, Chat::on_stopped);
+                self.governor.on_ended(now);
             }
+            Input::Memory(bytes) => self.governor.on_memory(bytes, &self.chats),
             Input::Driver(chat, generation, event) => {
                 self.with_chat(&chat, generation, |chat| chat.on_event(now, event))
             }
@@ -317,11 +335,20 @@ impl AgentCore {
         let gather = gather
             .filter(|_| self.link.is_up())
             .map(|at| (at, DeadlineName::Append));
-        [self.link.next_deadline(), drain, idle, report, gather]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|(at, name)| (self.clock.shown_at(at), name))
+        let measure = self.governor.measure_at();
+        let measure = measure.map(|at| (at, DeadlineName::Measure));
+        [
+            self.link.next_deadline(),
+            drain,
+            idle,
+            report,
+            gather,
+            measure,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|(at, name)| (self.clock.shown_at(at), name))
     }
 
     /// How many processes run, start or stop.
@@ -333,13 +360,18 @@ impl AgentCore {
             .count()
     }
 
+    /// The chat sessions that wait for a process, the next one first.
+    pub fn waiting(&self) -> impl Iterator<Item = &ChatSessionId> {
+        self.governor.waiting().iter()
+    }
+
     /// Whether the backend can be reached as far as is known.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.link.is_up()
     }
 
-    fn on_inbox(&mut self, now: Timestamp, inbox: Inbox) {
+    fn on_inbox(&mut self, now: Timestamp, mut inbox: Inbox) {
         if self.link.come_up(now) {
             self.lanes.resend_all();
             for chat in self.chats.values_mut() {
@@ -352,11 +384,10 @@ impl AgentCore {
                 chat.wanted = None;
             }
         }
-        for wanted in &inbox.chats {
-            self.chats
-                .entry(wanted.id.clone())
-                .or_insert_with(|| Chat::new(wanted.id.clone()))
-                .wanted = Some(wanted.clone());
+        for wanted in std::mem::take(&mut inbox.chats) {
+            let id = wanted.id.clone();
+            let chat = self.chats.entry(id.clone());
+            chat.or_insert_with(|| Chat::new(id)).wanted = Some(wanted);
         }
         self.inbox = Some(inbox);
     }
@@ -463,17 +494,29 @@ impl AgentCore {
         }
         self.check_workers();
         let takes_new = self.phase == Phase::Working;
-        for chat in self.chats.values_mut() {
+        let mut places_owed = self.governor.places_owed(now, &self.chats);
+        for chat in self.chats.values_mut().filter(|chat| !chat.is_dormant()) {
             chat.reconcile(
                 now,
                 takes_new,
                 self.config.hibernate_after_ms,
-                &mut self.last_generation,
-                &mut self.lanes,
+                &mut places_owed,
+                &self.lanes,
             );
+        }
+        self.governor.share_out(
+            now,
+            takes_new,
+            &mut self.chats,
+            &mut self.last_generation,
+            &self.lanes,
+        );
+        for chat in self.chats.values_mut().filter(|chat| !chat.is_dormant()) {
+            chat.report(&mut self.lanes);
             chat.send(now, &self.link, &mut self.outputs);
         }
         self.chats.retain(|_, chat| !chat.is_forgotten());
+        self.governor.send(now, &self.chats, &mut self.outputs);
         if let Some(inbox) = &self.inbox
             && self.link.is_up()
         {

@@ -8,47 +8,92 @@ use crate::agent::link::Link;
 use crate::agent::turn::{ActiveTurn, Step};
 use crate::agent::{Generation, Output};
 use crate::driver::SessionSpec;
+use crate::ids::TurnId;
 use crate::state::{ChatState, TurnState};
 use crate::time::Timestamp;
 use crate::wire::{InboxChat, InboxTurn, ReportSessionArgs, SettleAskArgs, TurnArgs};
 
 impl Chat {
-    /// Does the next steps from what is to what should be.
+    /// Does the next steps from what is to what should be. Whether it gets a process is up to the governor, which
+    /// may want places for others: so many are owed.
     pub(in crate::agent) fn reconcile(
         &mut self,
         now: Timestamp,
         takes_new: bool,
         hibernate_after_ms: u64,
-        last_generation: &mut Generation,
-        lanes: &mut Lanes,
+        places_owed: &mut usize,
+        lanes: &Lanes,
     ) {
         self.drop_settled_turn();
-        match self.wanted.clone() {
-            Some(wanted) => {
-                let shown = wanted.turn.as_ref().map(|turn| &turn.id);
-                self.ended.retain(|ended| Some(ended) == shown);
-                match self.process {
-                    Process::Absent if takes_new => {
-                        self.start_if_needed(&wanted, last_generation, lanes)
-                    }
-                    Process::Running(generation) => {
-                        self.work(&wanted, generation, takes_new);
-                        if self
-                            .hibernate_at(hibernate_after_ms)
-                            .is_some_and(|at| at <= now)
-                            && self.next_turn(&wanted).is_none()
-                        {
-                            self.stop();
-                            self.reports
-                                .push_back(Report::Session(ChatState::Hibernated, None));
-                        }
-                    }
-                    Process::Absent | Process::Starting(_) | Process::Stopping(_) => {}
+        // Put back below: nothing in between looks at it there.
+        let Some(wanted) = self.wanted.take() else {
+            return self.stop();
+        };
+        let shown = wanted.turn.as_ref().map(|turn| &turn.id);
+        self.ended.retain(|ended| Some(ended) == shown);
+        match self.process {
+            Process::Absent if takes_new && self.has_told_all(lanes) => self.tell_rest(&wanted),
+            Process::Running(_) if self.leaves_place(&wanted, *places_owed) => {
+                *places_owed -= 1;
+                self.hibernate();
+            }
+            Process::Running(generation) => {
+                self.work(&wanted, generation, takes_new);
+                let is_over = self.hibernate_at(hibernate_after_ms);
+                if is_over.is_some_and(|at| at <= now) && self.next_turn(&wanted).is_none() {
+                    self.hibernate();
                 }
             }
-            None => self.stop(),
+            Process::Absent | Process::Starting(_) | Process::Stopping(_) => {}
         }
-        self.report(lanes);
+        self.wanted = Some(wanted);
+    }
+
+    /// Stops the process, which has nothing to do for now.
+    pub(in crate::agent) fn hibernate(&mut self) {
+        self.stop();
+        self.reports
+            .push_back(Report::Session(ChatState::Hibernated, None));
+    }
+
+    /// Since when its process has had nothing to do, if so.
+    pub(in crate::agent) fn rests_since(&self) -> Option<Timestamp> {
+        let is_idle = matches!(self.process, Process::Running(_)) && self.turn.is_none();
+        (is_idle && self.next_turn_id().is_none()).then_some(self.idle_since)
+    }
+
+    /// The turn that it is to work on, unless that has ended here.
+    pub(in crate::agent) fn next_turn_id(&self) -> Option<&TurnId> {
+        self.next_turn(self.wanted.as_ref()?).map(|turn| &turn.id)
+    }
+
+    /// Whether it can't go on without a process.
+    pub(in crate::agent) fn needs_process(&self, lanes: &Lanes) -> bool {
+        if self.process != Process::Absent {
+            return false;
+        }
+        let Some(wanted) = &self.wanted else {
+            return false;
+        };
+        let is_requested = self.told.unwrap_or(wanted.state) == ChatState::Requested;
+        (is_requested || self.next_turn(wanted).is_some()) && self.has_told_all(lanes)
+    }
+
+    /// What a process's end left to tell comes before a new start, else that would overtake it.
+    fn has_told_all(&self, lanes: &Lanes) -> bool {
+        self.turn.is_none()
+            && self.reports.is_empty()
+            && lanes.is_empty(&Lane::Chat(self.id.clone()))
+    }
+
+    /// It would take its next turn, and others have waited long enough for its place. Each process does one turn
+    /// at least.
+    fn leaves_place(&self, wanted: &InboxChat, places_owed: usize) -> bool {
+        let is_queued = |turn: &InboxTurn| turn.state == TurnState::Queued;
+        places_owed > 0
+            && self.has_worked
+            && self.turn.is_none()
+            && self.next_turn(wanted).is_some_and(is_queued)
     }
 
     /// The inbox does not show our turn any more: a person settled it while we could not be told. What runs
@@ -87,36 +132,28 @@ impl Chat {
             .filter(|turn| !self.ended.contains(&turn.id))
     }
 
-    fn start_if_needed(
-        &mut self,
-        wanted: &InboxChat,
-        last_generation: &mut Generation,
-        lanes: &Lanes,
-    ) {
-        // What the process's end left to tell comes first, else a new start would overtake it.
-        if self.turn.is_some()
-            || !self.reports.is_empty()
-            || !lanes.is_empty(&Lane::Chat(self.id.clone()))
-        {
-            return;
-        }
-        let work = self.next_turn(wanted).is_some();
+    /// No process is left of what the inbox shows as one that runs: it hibernates.
+    fn tell_rest(&mut self, wanted: &InboxChat) {
         match self.told.unwrap_or(wanted.state) {
-            _ if work => {}
-            ChatState::Requested => {}
-            ChatState::Starting | ChatState::Ready => {
-                self.reports
-                    .push_back(Report::Session(ChatState::Hibernated, None));
-                return;
-            }
-            ChatState::Busy
+            ChatState::Starting | ChatState::Ready if self.next_turn(wanted).is_none() => self
+                .reports
+                .push_back(Report::Session(ChatState::Hibernated, None)),
+            ChatState::Requested
+            | ChatState::Starting
+            | ChatState::Ready
+            | ChatState::Busy
             | ChatState::Hibernated
             | ChatState::Failed
             | ChatState::Closed
-            | ChatState::Unknown => return,
+            | ChatState::Unknown => {}
         }
+    }
+
+    pub(in crate::agent) fn start(&mut self, last_generation: &mut Generation) {
+        let Some(wanted) = &self.wanted else { return };
         *last_generation += 1;
         self.process = Process::Starting(*last_generation);
+        self.has_worked = false;
         self.reports
             .push_back(Report::Session(ChatState::Starting, None));
         let spec = SessionSpec {
@@ -197,7 +234,10 @@ impl Chat {
     }
 
     /// Hands what is to be told over to the chat session's lane, in the order in which it happened.
-    fn report(&mut self, lanes: &mut Lanes) {
+    pub(in crate::agent) fn report(&mut self, lanes: &mut Lanes) {
+        if self.reports.is_empty() && self.turn.is_none() {
+            return;
+        }
         let lane = Lane::Chat(self.id.clone());
         while let Some(report) = self.reports.pop_front() {
             match report {
