@@ -63,7 +63,7 @@ pub(super) async fn run(
     copy_program(&new, &next)?;
 
     let was_running = installed.control.state() == Some(State::Running);
-    if let Stop::Left = stop(&installed, settings, &mut signals, out).await? {
+    if let Stop::Left = stop(&installed, settings, &mut signals, Some(out)).await? {
         let message = format!(
             "Left: the service goes on stopping, and nothing is replaced. Start it again with: {}",
             installed.control.start_command()
@@ -91,7 +91,8 @@ pub(super) async fn run(
     out.say(&format!(
         "The new program did not come up: {why}. Going back to the earlier one."
     ));
-    stop(&installed, settings, &mut signals, out).await?;
+    // It has no turns yet.
+    stop(&installed, settings, &mut signals, None).await?;
     rename(&before, &current)?;
     let message = match come_up(&installed, was_running).await {
         Ok(()) => format!(
@@ -116,17 +117,13 @@ async fn stop(
     installed: &Installed,
     settings: &Settings,
     signals: &mut Signals,
-    out: Out,
+    out: Option<Out>,
 ) -> Result<Stop, Failure> {
     installed.control.begin_stop()?;
     let limit = Duration::from_millis(settings.drain_ms()?) + STOP_MARGIN;
     let until = Instant::now() + limit;
     let mut tell_at = Instant::now();
     loop {
-        match installed.control.state() {
-            Some(State::Stopped | State::Died) => return Ok(Stop::Stopped),
-            Some(State::Running | State::Stopping) | None => {}
-        }
         let now = Instant::now();
         if now >= until {
             let message = format!(
@@ -135,7 +132,7 @@ async fn stop(
             );
             return Err(Failure::new(Exit::Failed, message));
         }
-        if now >= tell_at {
+        if let Some(out) = out.filter(|_| now >= tell_at) {
             let left_s = (until - now).as_secs();
             out.say(&format!(
                 "Running turns finish; {}:{:02} left. Ctrl-C leaves it stopping.",
@@ -143,6 +140,10 @@ async fn stop(
                 left_s % 60
             ));
             tell_at = now + TELL_AGAIN;
+        }
+        match installed.control.state() {
+            Some(State::Stopped | State::Died) => return Ok(Stop::Stopped),
+            Some(State::Running | State::Stopping) | None => {}
         }
         tokio::select! {
             () = signals.next() => return Ok(Stop::Left),
