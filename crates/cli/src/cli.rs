@@ -113,6 +113,7 @@ Examples:
   orchestrator chat
   orchestrator chat \"what does this project do?\"
   orchestrator chat --machine build-2 --dir repos/app \"run the tests\"
+  orchestrator chat --continue cht_... --machine build-3 --dir repos/app
   git diff | orchestrator chat \"review this:\" -
   orchestrator chat --json \"hello\" | jq -r 'select(.event==\"text\").text'")]
     Chat(ChatArgs),
@@ -341,6 +342,9 @@ pub(crate) struct ChatArgs {
     /// Go on with this chat session
     #[arg(long, value_name = "ID", conflicts_with_all = ["worker", "machine", "dir", "model", "agent", "own_worktree"])]
     pub(crate) session: Option<String>,
+    /// Start a chat session that goes on with another one's conversation, on this or another machine
+    #[arg(long = "continue", value_name = "CHAT", conflicts_with = "session")]
+    pub(crate) continues: Option<String>,
     /// The worker, by id or name
     #[arg(long, value_name = "WORKER", conflicts_with_all = ["dir"])]
     pub(crate) worker: Option<String>,
@@ -394,6 +398,9 @@ pub(crate) struct DoctorArgs {
     /// The Convex deployment that `up` would use
     #[arg(long, value_name = "URL")]
     pub(crate) convex: Option<String>,
+    /// Say how this machine is, by id or name; by default all of them
+    #[arg(long, value_name = "MACHINE")]
+    pub(crate) machine: Option<String>,
 }
 
 #[derive(Debug, Args)]
