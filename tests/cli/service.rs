@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::{Home, Started, program, until, values};
 
 const UNIT: &str = ".config/systemd/user/orchestrator-machine.service";
@@ -26,6 +28,21 @@ fn registered() -> (Home, Started, Home) {
     (owner, hub, home)
 }
 
+/// Ends the service that a test leaves behind when it fails.
+struct Cleared<'a>(&'a Home);
+
+impl Drop for Cleared<'_> {
+    fn drop(&mut self) {
+        let pid = std::fs::read_to_string(self.0.place(".service/pid"))
+            .ok()
+            .and_then(|pid| Pid::from_raw(pid.trim().parse().ok()?));
+        if let Some(pid) = pid {
+            // It may have ended.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 fn status(home: &Home) -> serde_json::Value {
     values(&home.run(&["machine", "status", "--json"])).remove(0)
 }
@@ -33,6 +50,7 @@ fn status(home: &Home) -> serde_json::Value {
 #[test]
 fn a_service_is_installed_upgraded_and_goes_back_when_the_new_program_is_broken() {
     let (_owner, _hub, home) = registered();
+    let _cleared = Cleared(&home);
     let settings = || {
         let mut settings = home.settings();
         settings.add_filter(r#"PATH=[^"]*"#, "PATH=[PATH]");
