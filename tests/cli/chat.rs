@@ -112,6 +112,14 @@ fn a_message_is_answered_and_the_exit_code_says_how() {
     let cancelled = slow.end();
     assert_eq!(cancelled.code, 32, "{}", cancelled.text());
 
+    let unknown = home.run(&["chat", "--continue", "no such title", "say hi"]);
+    assert_eq!(unknown.code, 7, "{}", unknown.text());
+    assert!(
+        unknown.stderr.contains(&session) && unknown.stderr.contains("by its id"),
+        "those that there are: {}",
+        unknown.stderr
+    );
+
     let transcript = home.run(&["sessions", "transcript", &session]);
     home.settings().bind(|| {
         insta::assert_snapshot!(

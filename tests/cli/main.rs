@@ -8,6 +8,7 @@ mod chat;
 mod convex;
 mod directory;
 mod machine;
+mod service;
 mod support;
 mod texts;
 mod up;

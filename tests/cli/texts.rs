@@ -10,6 +10,8 @@ fn help_teaches() {
         &["up"],
         &["hub"],
         &["machine"],
+        &["machine", "install"],
+        &["machine", "upgrade"],
         &["machine", "forget"],
         &["chat"],
         &["machines"],

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::process::Signal;
 
-use crate::support::{Home, program, table, until};
+use crate::support::{Home, program, table, until, values};
 
 #[test]
 fn one_link_and_everything_listed() {
@@ -319,6 +319,23 @@ fn doctor_finds_what_is_wrong() {
             "opencode", "root", "data", "port", "backend", "page", "node"
         ]
     );
+}
+
+#[test]
+fn doctor_says_how_machines_are() {
+    let home = Home::new();
+    let up = home.up(&[]);
+    let findings = values(&home.run(&["doctor", "--json"]));
+    let health: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding["check"] == "health")
+        .collect();
+    assert_eq!(health.len(), 1, "{findings:?}");
+    assert_ne!(health[0]["verdict"], "bad", "{findings:?}");
+    let nobody = home.run(&["doctor", "--machine", "nobody"]);
+    assert_eq!(nobody.code, 7, "{}", nobody.text());
+    assert!(nobody.stderr.contains(&hostname()), "{}", nobody.stderr);
+    assert_eq!(up.stop().code, 0);
 }
 
 /// What this computer is called when nobody says otherwise.

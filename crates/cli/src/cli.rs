@@ -99,6 +99,7 @@ Examples:
   orchestrator machine --backend https://orchestrator.example.org --key ork_... --root ~/projects
   orchestrator machine --backend convex+https://NAME.convex.cloud --key ork_... --root ~/projects
   orchestrator machine            the next times
+  orchestrator machine install    keep it running, as a service
   orchestrator machine forget     give up this computer's MACHINE_ID"
     )]
     Machine(MachineArgs),
@@ -112,6 +113,7 @@ Examples:
   orchestrator chat
   orchestrator chat \"what does this project do?\"
   orchestrator chat --machine build-2 --dir repos/app \"run the tests\"
+  orchestrator chat --continue cht_... --machine build-3 --dir repos/app
   git diff | orchestrator chat \"review this:\" -
   orchestrator chat --json \"hello\" | jq -r 'select(.event==\"text\").text'")]
     Chat(ChatArgs),
@@ -257,10 +259,57 @@ pub(crate) struct MachineArgs {
     /// Take orders on standard input and stop when it ends: for `up`
     #[arg(long, hide = true)]
     pub(crate) supervised: bool,
+    /// Exit with 0 after what another start would only repeat: for launchd, which can't tell codes apart
+    #[arg(long, hide = true)]
+    pub(crate) final_is_done: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MachineCommand {
+    /// Keep this computer's machine running: a service of yours, by systemd or launchd
+    #[command(after_help = "\
+Register first, with `orchestrator machine`. The service runs a copy of this program and starts it again when it dies, but not after it was fenced, revoked or is too old. Settings of flags and variables that are no secrets go into it; run this again after a change.
+
+Where the service manager can't be reached, as in containers, the file is written, what to run is said, and the exit code is 14.
+
+Examples:
+  orchestrator machine install
+  orchestrator machine install --print      what would be written")]
+    Install {
+        /// Where this machine keeps its MACHINE_ID, its secret and its conversations
+        #[arg(long, value_name = "DIR")]
+        machine_dir: Option<PathBuf>,
+        /// Print the service's file and write nothing
+        #[arg(long)]
+        print: bool,
+    },
+    /// Stop and remove the service; MACHINE_ID and conversations stay
+    Uninstall {
+        /// Where this machine keeps its MACHINE_ID, its secret and its conversations
+        #[arg(long, value_name = "DIR")]
+        machine_dir: Option<PathBuf>,
+    },
+    /// Say whether the service is installed and runs
+    Status {
+        /// Where this machine keeps its MACHINE_ID, its secret and its conversations
+        #[arg(long, value_name = "DIR")]
+        machine_dir: Option<PathBuf>,
+    },
+    /// Put another program in the service's place, once running turns have finished
+    #[command(after_help = "\
+The earlier program runs again if the new one does not connect. In a checkout of the sources: git pull && ./start machine upgrade
+
+Examples:
+  orchestrator machine upgrade                          to the program that runs this
+  orchestrator machine upgrade --program ./orchestrator")]
+    Upgrade {
+        /// The new program; by default the one that runs this command
+        #[arg(long, value_name = "PROGRAM")]
+        program: Option<PathBuf>,
+        /// Where this machine keeps its MACHINE_ID, its secret and its conversations
+        #[arg(long, value_name = "DIR")]
+        machine_dir: Option<PathBuf>,
+    },
     /// Give up this computer's MACHINE_ID and secret
     Forget {
         /// Where they are kept
@@ -293,6 +342,9 @@ pub(crate) struct ChatArgs {
     /// Go on with this chat session
     #[arg(long, value_name = "ID", conflicts_with_all = ["worker", "machine", "dir", "model", "agent", "own_worktree"])]
     pub(crate) session: Option<String>,
+    /// Start a chat session that goes on with another one's conversation, on this or another machine
+    #[arg(long = "continue", value_name = "CHAT", conflicts_with = "session")]
+    pub(crate) continues: Option<String>,
     /// The worker, by id or name
     #[arg(long, value_name = "WORKER", conflicts_with_all = ["dir"])]
     pub(crate) worker: Option<String>,
@@ -346,6 +398,9 @@ pub(crate) struct DoctorArgs {
     /// The Convex deployment that `up` would use
     #[arg(long, value_name = "URL")]
     pub(crate) convex: Option<String>,
+    /// Say how this machine is, by id or name; by default all of them
+    #[arg(long, value_name = "MACHINE")]
+    pub(crate) machine: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -387,8 +442,15 @@ impl Cli {
                 flags.set(Key::RegistrationKey, args.key.clone());
                 flags.set(Key::Name, args.name.clone());
                 args.run.set(&mut flags)?;
-                if let Some(MachineCommand::Forget { machine_dir }) = &args.command {
-                    flags.set_place(Key::MachineDir, machine_dir.as_deref())?;
+                match &args.command {
+                    Some(
+                        MachineCommand::Forget { machine_dir }
+                        | MachineCommand::Install { machine_dir, .. }
+                        | MachineCommand::Uninstall { machine_dir }
+                        | MachineCommand::Status { machine_dir }
+                        | MachineCommand::Upgrade { machine_dir, .. },
+                    ) => flags.set_place(Key::MachineDir, machine_dir.as_deref())?,
+                    None => {}
                 }
             }
             Command::Chat(ChatArgs { client, .. })

@@ -1,11 +1,14 @@
 //! `doctor`: what is wrong with an installation, and what to do.
 
+mod machines;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opencode_driver::{PINNED_VERSION, locate};
 use protocol::functions::ListMachines;
-use protocol::wire::{NoArgs, WIRE_VERSION, WIRE_VERSION_MIN};
+use protocol::ids::MachineId;
+use protocol::wire::{MachineHealth, NoArgs, WIRE_VERSION, WIRE_VERSION_MIN};
 use serde::Serialize;
 
 use crate::api::Api;
@@ -40,39 +43,57 @@ struct Finding {
     check: &'static str,
     verdict: Verdict,
     message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<MachineId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<MachineHealth>,
 }
 
 impl Finding {
-    fn good(check: &'static str, message: impl Into<String>) -> Self {
+    fn new(check: &'static str, verdict: Verdict, message: String) -> Self {
         Self {
             check,
-            verdict: Verdict::Good,
-            message: message.into(),
+            verdict,
+            message,
+            machine: None,
+            health: None,
         }
+    }
+
+    fn good(check: &'static str, message: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Good, message.into())
     }
 
     fn note(check: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            check,
-            verdict: Verdict::Note,
-            message: message.into(),
-        }
+        Self::new(check, Verdict::Note, message.into())
     }
 
     fn bad(check: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            check,
-            verdict: Verdict::Bad,
-            message: message.into(),
-        }
+        Self::new(check, Verdict::Bad, message.into())
     }
 }
 
-pub(crate) async fn run(settings: &Settings, out: Out) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    settings: &Settings,
+    wanted: Option<&str>,
+    out: Out,
+) -> Result<Exit, Failure> {
     let mut findings = vec![opencode(settings).await, root(settings), data_dir(settings)];
     findings.extend(machine(settings));
     findings.push(port(settings).await);
-    findings.extend(backend(settings).await);
+    let backend = backend(settings).await;
+    let is_there = backend
+        .iter()
+        .all(|finding| finding.verdict == Verdict::Good || finding.check == "clock");
+    findings.extend(backend);
+    if is_there {
+        findings.extend(machines::findings(&Api::of(settings)?, wanted).await?);
+    } else if let Some(wanted) = wanted {
+        findings.push(Finding::bad(
+            "health",
+            format!("how {wanted} is can't be asked: see backend and sign-in above"),
+        ));
+    }
     findings.push(page());
     findings.push(node());
     for finding in &findings {

@@ -71,6 +71,10 @@ exits! {
     AlreadyRunning = 12, "already_running";
     /// The root directory can't be used.
     Root = 13, "root";
+    /// The service's file is written, but the service manager can't be reached or did not start it.
+    ServiceNotStarted = 14, "service_not_started";
+    /// The new program did not come up, and the earlier one runs again.
+    RolledBack = 15, "rolled_back";
     /// A newer process has connected with this MACHINE_ID.
     Fenced = 20, "fenced";
     /// The machine was revoked, or its credentials are not known.

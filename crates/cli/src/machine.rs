@@ -3,7 +3,9 @@
 mod control;
 pub(crate) use control::DRAIN;
 mod register;
+mod service;
 pub(crate) mod store;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::{MachineArgs, MachineCommand};
 use crate::exit::{Exit, Failure};
 use crate::out::{Look, Out};
+use crate::running::{Announced, Running};
 use crate::settings::{Key, Settings};
 use crate::signals::Signals;
 use crate::way::Way;
@@ -48,8 +51,17 @@ pub(crate) async fn run(
     args: &MachineArgs,
     out: Out,
 ) -> Result<Exit, Failure> {
-    if let Some(MachineCommand::Forget { .. }) = args.command {
-        return forget(settings, out);
+    match &args.command {
+        Some(MachineCommand::Forget { .. }) => return forget(settings, out),
+        Some(MachineCommand::Install { print, .. }) => {
+            return service::install(settings, *print, out);
+        }
+        Some(MachineCommand::Uninstall { .. }) => return service::uninstall(settings, out),
+        Some(MachineCommand::Status { .. }) => return service::status(settings, out),
+        Some(MachineCommand::Upgrade { program, .. }) => {
+            return upgrade::run(settings, program.as_deref(), out).await;
+        }
+        None => {}
     }
     let told = Told {
         out,
@@ -65,17 +77,32 @@ pub(crate) async fn run(
         // Whoever started it has read why.
         return Ok(ended.unwrap_or_else(|failure| failure.exit));
     }
-    ended
+    match ended {
+        Err(failure) if args.final_is_done && service::FINAL.contains(&failure.exit) => {
+            out.fail(&failure);
+            Ok(Exit::Done)
+        }
+        ended => ended,
+    }
 }
 
 async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
     let mut control = Control::new(args.supervised);
     let place = settings.machine_dir()?;
-    let known = match given(settings)? {
+    let given = given(settings)?;
+    let keeps_files = given.is_none();
+    let known = match given {
         Some(given) => Some(given),
         None => Stored::read(&place)?,
     };
+    if let Some(other) = Running::read(&place).filter(|_| keeps_files) {
+        told.say(&format!(
+            "{} process {} is this machine already. The newer one goes on: it will stop.",
+            told.out.talk(Look::Warn, "note:"),
+            other.pid
+        ));
+    }
     let known = match known {
         Some(stored) => moved(settings, &place, stored, told)?,
         None => tokio::select! {
@@ -117,11 +144,17 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
     let mut checked = Some(checked);
     let mut status = agent.status();
     let mut link = Link::default();
+    let mut announced = None;
     let mut asked_to_end = 0_u32;
     let reason = loop {
         tokio::select! {
             reason = agent.ended() => break reason,
-            Ok(()) = status.changed() => link.follow(&status.borrow_and_update().clone(), &known, told),
+            Ok(()) = status.changed() => {
+                link.follow(&status.borrow_and_update().clone(), &known, told);
+                if link.is_connected && keeps_files && announced.is_none() {
+                    announced = announce(&known, &place, told);
+                }
+            }
             checked = async { match checked.as_mut() { Some(task) => task.await, None => std::future::pending().await } }, if checked.is_some() => {
                 if let Ok(Err(problem)) = checked {
                     told.problem(&problem.to_string());
@@ -152,6 +185,21 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
         }
     };
     ended(reason, asked_to_end, told)
+}
+
+/// Leaves the note that this process is the machine. Without it only `status` and `upgrade` know less.
+fn announce(known: &Stored, place: &std::path::Path, told: Told) -> Option<Announced> {
+    match Running::machine(&known.backend).announce(place) {
+        Ok(announced) => Some(announced),
+        Err(error) => {
+            told.say(&format!(
+                "{} no note could be left in {}: {error}.",
+                told.out.talk(Look::Warn, "warning:"),
+                place.display()
+            ));
+            None
+        }
+    }
 }
 
 fn ended(reason: ExitReason, asked_to_end: u32, told: Told) -> Result<Exit, Failure> {

@@ -108,7 +108,7 @@ async fn dispatch(command: Command, settings: &Settings, out: Out) -> Result<Exi
         Command::Link(args) => sign_in::link(settings, args.page.as_deref(), out).await,
         Command::Login(_) => sign_in::login(settings, out).await,
         Command::Password(_) => sign_in::password(settings, out).await,
-        Command::Doctor(_) => doctor::run(settings, out).await,
+        Command::Doctor(args) => doctor::run(settings, args.machine.as_deref(), out).await,
         Command::Convex(args) => convex::run(settings, &args, out),
         Command::Config(_) => config::show(settings, out),
         // Done before the settings are read.

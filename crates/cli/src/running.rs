@@ -47,22 +47,34 @@ impl Running {
         }
     }
 
+    /// The machine in this process.
+    pub(crate) fn machine(backend: &str) -> Self {
+        Self::hub(backend.to_owned())
+    }
+
     /// Leaves the note. Takes it away again when it is dropped.
     pub(crate) fn announce(&self, data_dir: &Path) -> std::io::Result<Announced> {
         let path = path(data_dir);
         places::write_private(&path, &serde_json::to_string(self)?)?;
-        Ok(Announced(path))
+        Ok(Announced(path, self.pid))
     }
 }
 
 /// Takes the note away when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Announced(PathBuf);
+pub(crate) struct Announced(PathBuf, u32);
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        // A note of a process that has ended is not believed anyway.
-        let _ = std::fs::remove_file(&self.0);
+        // A newer process may have left its own.
+        let is_own = std::fs::read_to_string(&self.0)
+            .ok()
+            .and_then(|text| serde_json::from_str::<Running>(&text).ok())
+            .is_some_and(|running| running.pid == self.1);
+        if is_own {
+            // A note of a process that has ended is not believed anyway.
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
 }
 

@@ -227,6 +227,11 @@ impl Settings {
         }
     }
 
+    /// Where the usual machine's files are, whatever is set.
+    pub(crate) fn usual_machine_dir(&self) -> Result<PathBuf, Failure> {
+        Ok(self.home.data_dir(false)?.join(MACHINE))
+    }
+
     /// The deployment that takes the hub's place, if one does.
     pub(crate) fn convex(&self) -> Result<Option<Deployment>, Failure> {
         let Some(address) = self.text(Key::Convex) else {

@@ -11,7 +11,8 @@ use protocol::functions::{AnswerAsk, CancelTurn, ReadTranscript, ViewChat};
 use protocol::ids::{AskId, ChatSessionId, TurnId};
 use protocol::state::{ChatState, TurnState};
 use protocol::wire::{
-    AnswerAskArgs, Ask, AskAnswer, AskBody, ChatArgs, ChatView, Chunk, TranscriptArgs, TurnArgs,
+    AnswerAskArgs, Ask, AskAnswer, AskBody, ChatArgs, ChatView, Chunk, ProcessWait, TranscriptArgs,
+    TurnArgs,
 };
 use serde_json::Value;
 use transport::TransportError;
@@ -61,6 +62,7 @@ struct Progress {
     handled: BTreeSet<AskId>,
     typed: Vec<String>,
     cancel_asked: bool,
+    wait: Option<ProcessWait>,
     is_lost: bool,
 }
 
@@ -185,6 +187,12 @@ impl Follower<'_> {
                 && !self.out.is_json()
             {
                 screen.say(&self.out.talk(Look::Dim, "(opencode starts)"))?;
+            }
+        }
+        if progress.wait != view.wait {
+            progress.wait = view.wait;
+            if let Some(wait) = view.wait.filter(|_| !self.out.is_json()) {
+                screen.say(&self.out.talk(Look::Dim, &wait_text(wait)))?;
             }
         }
         if let Some(prompt) = &progress.prompt
@@ -356,6 +364,16 @@ impl Follower<'_> {
             typed: progress.typed,
         })
     }
+}
+
+/// Why a message waits although its machine is there.
+fn wait_text(wait: ProcessWait) -> String {
+    let why = if wait.for_memory {
+        "memory is short".to_owned()
+    } else {
+        format!("{} of {} run", wait.processes, wait.process_limit)
+    };
+    format!("(waiting for a process: {} ahead; {why})", wait.ahead)
 }
 
 async fn next_chunks(chunks: &mut Option<Read>) -> Option<Result<Vec<Chunk>, TransportError>> {

@@ -2,19 +2,24 @@
 
 use std::path::Path;
 
-use protocol::functions::{ListMachines, RegisterWorker, StartSession, ViewChat, ViewMachine};
+use protocol::functions::{
+    EndSession, ListMachines, RegisterWorker, StartSession, ViewChat, ViewMachine,
+};
 use protocol::ids::ChatSessionId;
 use protocol::wire::{
-    ChatArgs as ChatSessionArgs, MachineArgs, MachineSummary, NoArgs, Presence, RegisterWorkerArgs,
-    StartSessionArgs, WorkerSettings, WorkerSummary,
+    ChatArgs as ChatSessionArgs, ChatSummary, EndSessionArgs, MachineArgs, MachineSummary, NoArgs,
+    Presence, RegisterWorkerArgs, StartSessionArgs, WorkerSettings, WorkerSummary,
 };
 
 use crate::api::{Api, pick};
 use crate::cli::ChatArgs;
 use crate::exit::{Exit, Failure};
 use crate::machine::store::Stored;
-use crate::out::{Look, Out};
+use crate::out::{Look, Out, one_line};
 use crate::settings::Settings;
+
+/// How many chat sessions are named where one was not understood.
+const CANDIDATES_SHOWN: usize = 10;
 
 /// A chat session, and where it is, for a person.
 #[derive(Debug, Clone)]
@@ -34,6 +39,10 @@ pub(super) async fn find(
     let (machine, worker, chat) = match &args.session {
         Some(session) => earlier(api, &machines, session).await?,
         None => {
+            let before = match &args.continues {
+                Some(wanted) => Some(continued(api, &machines, wanted).await?),
+                None => None,
+            };
             let (machine, worker) = worker(settings, api, args, &machines, out).await?;
             let start = StartSessionArgs {
                 worker_id: worker.id.clone(),
@@ -41,9 +50,18 @@ pub(super) async fn find(
                 model: args.model.clone(),
                 agent: args.agent.clone(),
                 own_worktree: args.own_worktree,
-                continues: None,
+                continues: before.as_ref().map(|chat| chat.id.clone()),
             };
             let chat = api.call::<StartSession>(&start).await?.chat_session_id;
+            if let Some(before) = before {
+                is_handed_over(api, &chat, &before).await?;
+                out.say(&format!(
+                    "Goes on with {} ({}): what was said there is handed over with the first message, files are not. It works with what {} has in its directory.",
+                    one_line(&before.title),
+                    before.id,
+                    one_line(&machine.name)
+                ));
+            }
             (machine, worker, chat)
         }
     };
@@ -59,6 +77,77 @@ pub(super) async fn find(
         worker: worker.name,
         machine: machine.name,
     })
+}
+
+/// The chat session whose conversation is gone on with: by its id, or by a title that is one's only.
+async fn continued(
+    api: &Api,
+    machines: &[MachineSummary],
+    wanted: &str,
+) -> Result<ChatSummary, Failure> {
+    if let Ok(chat_session_id) = wanted.parse() {
+        let view = api
+            .call::<ViewChat>(&ChatSessionArgs { chat_session_id })
+            .await?;
+        return Ok(view.chat);
+    }
+    let mut all = Vec::new();
+    for machine in machines {
+        let args = MachineArgs {
+            machine_id: machine.id.clone(),
+        };
+        all.extend(api.call::<ViewMachine>(&args).await?.chats);
+    }
+    let (mut meant, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|chat| chat.title == wanted);
+    let (what, mut candidates) = match (meant.pop(), meant.is_empty()) {
+        (Some(only), true) => return Ok(only),
+        (Some(last), false) => {
+            meant.push(last);
+            ("There are several chat sessions called", meant)
+        }
+        (None, _) => ("There is no chat session", others),
+    };
+    candidates.sort_by_key(|chat| std::cmp::Reverse(chat.active_at));
+    let listed: Vec<String> = candidates
+        .iter()
+        .take(CANDIDATES_SHOWN)
+        .map(|chat| format!("{} ({})", one_line(&chat.title), chat.id))
+        .collect();
+    let message = if listed.is_empty() {
+        format!("{what} {wanted:?}; there is none at all.")
+    } else {
+        format!(
+            "{what} {wanted:?}. The latest are: {}. Name the one you mean by its id; `orchestrator sessions list --all` has all of them.",
+            listed.join(", ")
+        )
+    };
+    Err(Failure::new(Exit::NotFound, message))
+}
+
+/// Sees to it that nobody writes to an agent that knows nothing of the conversation: an older backend starts a chat
+/// session all the same.
+async fn is_handed_over(
+    api: &Api,
+    chat: &ChatSessionId,
+    before: &ChatSummary,
+) -> Result<(), Failure> {
+    let args = ChatSessionArgs {
+        chat_session_id: chat.clone(),
+    };
+    let view = api.call::<ViewChat>(&args).await?;
+    if view.chat.continues.as_ref() == Some(&before.id) {
+        return Ok(());
+    }
+    api.call::<EndSession>(&EndSessionArgs {
+        chat_session_id: chat.clone(),
+        discard_worktree: false,
+    })
+    .await?;
+    Err(Failure::new(
+        Exit::Upgrade,
+        "This backend is too old to hand a conversation over, so no chat session is left running. Update the backend, or start one without --continue.",
+    ))
 }
 
 async fn earlier(

@@ -322,6 +322,8 @@ fn is_for_good(exit: Exit) -> bool {
         | Exit::AddressTaken
         | Exit::DataDir
         | Exit::AlreadyRunning
+        | Exit::ServiceNotStarted
+        | Exit::RolledBack
         | Exit::TurnFailed
         | Exit::TurnInterrupted
         | Exit::TurnCancelled
