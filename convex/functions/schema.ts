@@ -116,6 +116,10 @@ export default defineSchema({
     createdAt: v.number(),
     activeAt: v.number(),
     worktree: nullable(worktree),
+    continues: v.optional(v.string()),
+    continuedBy: v.optional(v.string()),
+    /** The latest turn that was given what was said in the chat session that it continues. */
+    backgroundFor: v.optional(v.string()),
     open: v.boolean(),
     /** Turns and asks of it that are open: the inbox looks for those only where there are some. */
     openTurns: v.number(),

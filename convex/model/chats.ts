@@ -4,6 +4,7 @@ import type { Doc } from "../functions/_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
 import { chatById, chatRow, machineRow, workerRow, type Machine, type Person } from "./access";
 import { closeChat } from "./closing";
+import { continueChat } from "./continued";
 import { count, countsOf } from "./counts";
 import {
   LIMITS,
@@ -35,7 +36,7 @@ export async function startSession(
   if ((await machineRow(ctx, person, worker.machine)).state === "revoked") {
     throw revoked();
   }
-  const title = maybe(args.title, checkedName) ?? "";
+  const title = maybe(args.title, checkedName);
   const model = maybe(args.model, checkedModel);
   const agent = maybe(args.agent, (label) => checkedLabel(label, "agent"));
   if ((await countsOf(ctx, worker.machine)).openChats >= LIMITS.openChatsMax) {
@@ -45,11 +46,12 @@ export async function startSession(
     );
   }
   const id = newId("cht");
+  const source = args.continues == null ? null : await continueChat(ctx, person, args.continues, id);
   await ctx.db.insert("chats", {
     id,
     machine: worker.machine,
     worker: worker.id,
-    title,
+    title: title ?? source?.title ?? "",
     state: "requested",
     reason: null,
     model: model ?? worker.settings.model ?? null,
@@ -62,6 +64,7 @@ export async function startSession(
     createdAt: Date.now(),
     activeAt: Date.now(),
     worktree: args.ownWorktree ? ownWorktree(id) : null,
+    ...(source === null ? {} : { continues: source.id }),
     open: true,
     openTurns: 0,
     openAsks: 0,
@@ -145,4 +148,6 @@ export const summary = (chat: Doc<"chats">): ChatSummary => ({
   createdAt: chat.createdAt,
   activeAt: chat.activeAt,
   worktree: chat.worktree,
+  continues: chat.continues ?? null,
+  continuedBy: chat.continuedBy ?? null,
 });

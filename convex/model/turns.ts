@@ -6,6 +6,7 @@ import { chatRow, turnRow, type Machine, type Person } from "./access";
 import { saveAnswer } from "./answers";
 import { openAsksOf, withdrawAsks } from "./asks";
 import { existingChat } from "./chats";
+import { background, needsBackground } from "./continued";
 import { arm } from "./deadlines";
 import {
   LIMITS,
@@ -108,7 +109,14 @@ export async function cancelTurn(ctx: MutationCtx, person: Person, args: TurnArg
 export async function takeTurn(ctx: MutationCtx, machine: Machine, args: TurnArgs): Promise<TakenTurn> {
   const turn = await turnRow(ctx, machine, args.turnId);
   const state = await taken(ctx, turn);
-  return { turnId: turn.id, state, message: await messageOf(ctx, turn.id) };
+  const chat = await existingChat(ctx, turn.chat);
+  const isOpen = state === "delivered" || state === "streaming";
+  return {
+    turnId: turn.id,
+    state,
+    message: await messageOf(ctx, turn.id),
+    background: isOpen && chat.backgroundFor === turn.id ? await background(ctx, chat) : null,
+  };
 }
 
 async function taken(ctx: MutationCtx, turn: Doc<"turns">): Promise<StateOf<"turn">> {
@@ -123,6 +131,7 @@ async function taken(ctx: MutationCtx, turn: Doc<"turns">): Promise<StateOf<"tur
       state: transition("chat session", chat.state, "busy"),
       queuedCount: Math.max(chat.queuedCount - 1, 0),
       activeAt: Date.now(),
+      ...((await needsBackground(ctx, chat)) ? { backgroundFor: turn.id } : {}),
     });
     await ctx.db.patch(turn._id, { state, deliveredAt: Date.now() });
     await beginStream(ctx, turn.id);
@@ -211,6 +220,24 @@ export const waitingTurns = (ctx: QueryCtx, chat: string): Promise<Doc<"turns">[
 
 const openTurns = (ctx: QueryCtx, chat: string) =>
   ctx.db.query("turns").withIndex("by_chat_open_ordinal", (q) => q.eq("chat", chat).eq("open", true));
+
+/** The latest turns before a place, in order. */
+export async function latestTurns(
+  ctx: QueryCtx,
+  chat: string,
+  before: number | null,
+  limit: number,
+): Promise<Doc<"turns">[]> {
+  const turns = await ctx.db
+    .query("turns")
+    .withIndex("by_chat_ordinal", (q) => {
+      const ofChat = q.eq("chat", chat);
+      return before === null ? ofChat : ofChat.lt("ordinal", before);
+    })
+    .order("desc")
+    .take(limit);
+  return turns.reverse();
+}
 
 /** What the person sent. */
 export async function messageOf(ctx: QueryCtx, turn: string): Promise<string> {

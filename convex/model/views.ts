@@ -22,7 +22,7 @@ import {
 import { keyRow, machinesOf } from "./machines";
 import { presenceOf } from "./presence";
 import { refusal } from "./refusal";
-import { messageOf, summary as turnSummary } from "./turns";
+import { latestTurns, messageOf, summary as turnSummary } from "./turns";
 import { summary as workerSummary, workersOf } from "./workers";
 
 export async function listMachines(ctx: QueryCtx, person: Person, _: NoArgs): Promise<MachineList> {
@@ -116,19 +116,6 @@ function thatFit(turns: Doc<"turns">[]): Doc<"turns">[] {
     first = place;
   }
   return turns.slice(first);
-}
-
-/** The latest turns before a place, in order. */
-async function latestTurns(ctx: QueryCtx, chat: string, before: number | null, limit: number): Promise<Doc<"turns">[]> {
-  const turns = await ctx.db
-    .query("turns")
-    .withIndex("by_chat_ordinal", (q) => {
-      const ofChat = q.eq("chat", chat);
-      return before === null ? ofChat : ofChat.lt("ordinal", before);
-    })
-    .order("desc")
-    .take(limit);
-  return turns.reverse();
 }
 
 const hasEarlier = ([first]: Doc<"turns">[]): boolean => first !== undefined && first.ordinal > 1;

@@ -2066,6 +2066,8 @@ export const LIMITS = {
   viewMaxTurns: 100,
   transcriptPageTurns: 50,
   transcriptPageBytes: 4194304,
+  backgroundMaxBytes: 131072,
+  backgroundMaxChats: 8,
   listingPageEntries: 500,
   machinesMax: 1000,
   workersMax: 1000,

@@ -32,6 +32,10 @@ pub const VIEW_MAX_TURNS: usize = 100;
 pub const TRANSCRIPT_PAGE_TURNS: usize = 50;
 /// The texts of one page of a transcript; a single turn may have more.
 pub const TRANSCRIPT_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// What the first message of a continued chat session brings of what was said before.
+pub const BACKGROUND_MAX_BYTES: usize = 128 * 1024;
+/// How many chat sessions that continue each other it goes back through.
+pub const BACKGROUND_MAX_CHATS: usize = 8;
 /// Entries in one page of a listing.
 pub const LISTING_PAGE_ENTRIES: usize = 500;
 /// Machines a person may own.

@@ -168,16 +168,18 @@ impl World {
     }
 
     fn arrive_connect(&mut self, id: RequestId, process: ProcessId) {
-        // A process that has ended, and whose first request comes only now, would win against its living successor,
+        // A process that has ended, and whose first request comes (or succeeds) only now, would win against its living successor,
         // with nobody left to use the connection: see docs/recovery.md, what is weaker than one would like.
         if !self.machine.is_alive(process) && !self.host.has_connected.contains(&process) {
             let late = "late connect of an ended agent, left out".to_owned();
             *self.report.acts.entry(late).or_default() += 1;
             return;
         }
-        self.host.has_connected.insert(process);
         let args = self.machine.connect_args(process);
         let result = self.call(Caller::Anyone, "machine.connect", args, None);
+        if result.is_ok() {
+            self.host.has_connected.insert(process);
+        }
         let reply = result
             .map(|value| serde_json::from_value(value).expect("a reply"))
             .map_err(Failure::Refused);

@@ -346,7 +346,7 @@ impl Chat {
                     self.id.clone(),
                     generation,
                     id.clone(),
-                    taken.message,
+                    prompt(taken),
                 ));
             }
             Some(_) | None => self.forget_turn(now, id),
@@ -426,5 +426,17 @@ impl Chat {
             .as_ref()
             .and_then(|wanted| wanted.turn.as_ref())
             .map(|turn| turn.id.clone())
+    }
+}
+
+/// What the process is given: the message, and before it what was said in the chat session that it continues.
+fn prompt(taken: TakenTurn) -> String {
+    match taken.background {
+        Some(background) => format!(
+            "What follows up to the line was said in an earlier conversation, maybe on another machine. Files and \
+             changes that it speaks of may be missing here: look before relying on them.\n\n{background}\n\n---\n\n{}",
+            taken.message
+        ),
+        None => taken.message,
     }
 }

@@ -30,12 +30,7 @@ impl<R: Rows> Backend<'_, R> {
         if self.machine_row(actor, &worker.machine)?.state == MachineState::Revoked {
             return Err(super::access::revoked());
         }
-        let title = args
-            .title
-            .as_deref()
-            .map(checked_title)
-            .transpose()?
-            .unwrap_or_default();
+        let title = args.title.as_deref().map(checked_title).transpose()?;
         let model = args.model.map(checked_model).transpose()?;
         let agent = args.agent.map(checked_agent).transpose()?;
         if self.open_chats(&worker.machine)?.len() >= OPEN_CHATS_MAX {
@@ -47,11 +42,16 @@ impl<R: Rows> Backend<'_, R> {
             ));
         }
         let id = ChatSessionId::generate(self.now, self.entropy.id);
+        let source = args
+            .continues
+            .map(|source| self.continue_chat(actor, &source, &id))
+            .transpose()?;
+        let title = title.or_else(|| source.as_ref().map(|source| source.title.clone()));
         let row = ChatRow {
             id: id.clone(),
             machine: worker.machine,
             worker: worker.id,
-            title,
+            title: title.unwrap_or_default(),
             state: ChatState::Requested,
             reason: None,
             model: model.or(worker.settings.model),
@@ -64,6 +64,9 @@ impl<R: Rows> Backend<'_, R> {
             created_at: self.now,
             active_at: self.now,
             worktree: args.own_worktree.then(|| own_worktree(&id)),
+            continues: source.map(|source| source.id),
+            continued_by: None,
+            background_for: None,
         };
         save(self.rows, &key::open_chat_of(&row.machine, &row.id), &Entry)?;
         self.save_chat(&row)?;

@@ -6,6 +6,7 @@ mod activity;
 mod ask;
 mod chat;
 mod command;
+mod continued;
 mod deadlines;
 mod machine;
 mod path;

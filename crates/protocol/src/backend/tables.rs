@@ -109,6 +109,13 @@ pub(crate) struct ChatRow {
     pub(crate) active_at: Timestamp,
     #[serde(default)]
     pub(crate) worktree: Option<Worktree>,
+    #[serde(default)]
+    pub(crate) continues: Option<ChatSessionId>,
+    #[serde(default)]
+    pub(crate) continued_by: Option<ChatSessionId>,
+    /// The latest turn that was given what was said in the chat session that it continues.
+    #[serde(default)]
+    pub(crate) background_for: Option<TurnId>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

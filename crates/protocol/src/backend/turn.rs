@@ -154,6 +154,7 @@ impl<R: Rows> Backend<'_, R> {
     ) -> Result<TakenTurn, CallError> {
         machine(actor)?;
         let mut turn = self.turn_row(actor, &args.turn_id)?;
+        let mut chat = self.chat_by_id(&turn.chat)?;
         if turn.state == TurnState::Queued {
             let head = self.head_turn(&turn.chat)?;
             if head.is_some_and(|head| head.id != turn.id) {
@@ -164,7 +165,9 @@ impl<R: Rows> Backend<'_, R> {
             }
             turn.state = turn.state.to(TurnState::Delivered)?;
             turn.delivered_at = Some(self.now);
-            let mut chat = self.chat_by_id(&turn.chat)?;
+            if self.needs_background(&chat)? {
+                chat.background_for = Some(turn.id.clone());
+            }
             chat.state = chat.state.to(ChatState::Busy)?;
             chat.queued_count = chat.queued_count.saturating_sub(1);
             chat.active_at = self.now;
@@ -173,18 +176,23 @@ impl<R: Rows> Backend<'_, R> {
             self.save_chat(&chat)?;
         } else if matches!(turn.state, TurnState::Delivered | TurnState::Streaming) {
             // Taken before, by an earlier process: it is this chat session's work again.
-            let mut chat = self.chat_by_id(&turn.chat)?;
             if chat.state == ChatState::Ready {
                 chat.state = chat.state.to(ChatState::Busy)?;
                 self.save_chat(&chat)?;
             }
         }
         let message = load(self.rows, &key::turn_message(&turn.id))?.unwrap_or_default();
+        let is_open = matches!(turn.state, TurnState::Delivered | TurnState::Streaming);
+        let background = if is_open && chat.background_for.as_ref() == Some(&turn.id) {
+            self.background(&chat)?
+        } else {
+            None
+        };
         Ok(TakenTurn {
             turn_id: turn.id,
             state: turn.state,
             message,
-            background: None,
+            background,
         })
     }
 

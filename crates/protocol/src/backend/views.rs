@@ -217,7 +217,7 @@ impl<R: Rows> Backend<'_, R> {
     }
 
     /// The latest turns before a place, in order.
-    fn page(
+    pub(super) fn page(
         &self,
         chat: &ChatSessionId,
         before: Option<u32>,
@@ -319,7 +319,7 @@ impl<R: Rows> Backend<'_, R> {
     }
 }
 
-fn json_bytes(answer: &FullMessage) -> usize {
+pub(super) fn json_bytes(answer: &FullMessage) -> usize {
     serde_json::to_vec(answer).map_or(usize::MAX, |bytes| bytes.len())
 }
 
@@ -339,8 +339,8 @@ impl ChatRow {
             created_at: self.created_at,
             active_at: self.active_at,
             worktree: self.worktree.clone(),
-            continues: None,
-            continued_by: None,
+            continues: self.continues.clone(),
+            continued_by: self.continued_by.clone(),
         }
     }
 }
