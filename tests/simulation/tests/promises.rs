@@ -70,6 +70,10 @@ const ONCE_BROKEN: &[(u64, &str)] = &[
         18_088,
         "a lease of before the clock was set back held again once its time had come, which nobody was told",
     ),
+    (
+        939,
+        "a prompt in doubt was given again unasked where the inbox still showed its turn as waiting",
+    ),
 ];
 
 #[test]

@@ -178,12 +178,16 @@ impl Chat {
     }
 
     fn work(&mut self, wanted: &InboxChat, generation: Generation, takes_new: bool) {
+        // The inbox may still show a turn as waiting that was taken, and whose prompt may have arrived.
+        let in_doubt = self.doubts.as_ref().map(|(turn, _)| turn);
         match (&mut self.turn, wanted.turn.as_ref()) {
             (None, Some(next)) if !self.ended.contains(&next.id) => match next.state {
-                TurnState::Queued if takes_new => {
-                    self.turn = Some(ActiveTurn::new(next.id.clone(), Step::Taking))
+                TurnState::Queued if in_doubt != Some(&next.id) => {
+                    if takes_new {
+                        self.turn = Some(ActiveTurn::new(next.id.clone(), Step::Taking));
+                    }
                 }
-                TurnState::Delivered | TurnState::Streaming => {
+                TurnState::Queued | TurnState::Delivered | TurnState::Streaming => {
                     self.turn = Some(ActiveTurn::new(next.id.clone(), Step::Recalling));
                     self.actions.push_back(Output::Recall(
                         self.id.clone(),
@@ -191,8 +195,7 @@ impl Chat {
                         next.id.clone(),
                     ));
                 }
-                TurnState::Queued
-                | TurnState::Completed
+                TurnState::Completed
                 | TurnState::Interrupted
                 | TurnState::Failed
                 | TurnState::Cancelled
