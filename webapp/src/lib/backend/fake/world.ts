@@ -7,6 +7,7 @@ import type {
   MachineSummary,
   MachineView,
   Part,
+  ProcessWait,
   TurnRecord,
   TurnState,
   TurnSummary,
@@ -29,6 +30,8 @@ export interface FakeChat {
   summary: ChatSummary;
   turns: FakeTurn[];
   asks: Ask[];
+  /** Set while its machine has no process for it. */
+  wait?: ProcessWait | null;
 }
 
 /** The rows of the fake: what a backend would have on disk. */
@@ -119,6 +122,7 @@ export class FakeWorld {
       hasEarlier: chat.turns.length > turns.length,
       asks: chat.asks.filter(({ state }) => state === "pending"),
       stream: running ? `/v1/streams/turn/${running.summary.id}` : null,
+      wait: chat.wait ?? null,
     };
   }
 
