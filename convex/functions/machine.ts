@@ -1,6 +1,7 @@
 import { activity as readActivity } from "../model/activity";
 import { mutation, query } from "../model/builders";
 import * as directories from "../model/directories";
+import { health as readHealth } from "../model/health";
 import { inbox as readInbox } from "../model/inbox";
 import * as machines from "../model/machines";
 import * as presence from "../model/presence";
@@ -9,6 +10,7 @@ import { listMachines, viewMachine } from "../model/views";
 
 export const list = query("machine.list", listMachines);
 export const view = query("machine.view", viewMachine);
+export const health = query("machine.health", readHealth);
 export const create = mutation("machine.create", machines.create);
 export const reissueKey = mutation("machine.reissueKey", machines.reissueKey);
 export const rename = mutation("machine.rename", machines.rename);

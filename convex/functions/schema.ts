@@ -8,6 +8,7 @@ import {
   link,
   listing,
   machineInfo,
+  machineStatus,
   nullable,
   operation,
   progress,
@@ -22,7 +23,7 @@ import {
  * keeps `by_id` for itself). A row whose `open` is false
  * has left the lists of what there is: it is revoked, removed, closed, ended or settled.
  *
- * What changes often is apart from what is watched: `leases` from `presence`, `progress` and the like from
+ * What changes often is apart from what is watched: `leases` and `statuses` from `presence`, `progress` and the like from
  * `openCommands`, `chunks` from everything.
  */
 export default defineSchema({
@@ -74,7 +75,7 @@ export default defineSchema({
     since: v.number(),
   }).index("by_machine", ["machine"]),
 
-  /** Written on each heartbeat and read by no query. */
+  /** Written on each heartbeat. No query reads it but the one of a machine's health. */
   leases: defineTable({
     machine: v.string(),
     seenAt: v.number(),
@@ -82,6 +83,11 @@ export default defineSchema({
     /** When the deadline that is armed for it comes; see model/presence.ts. */
     checkAt: v.number(),
   }).index("by_machine", ["machine"]),
+
+  /** What the machine told last about its own work, on the connection that it has or had last. As with `leases`. */
+  statuses: defineTable({ machine: v.string(), at: v.number(), status: machineStatus }).index("by_machine", [
+    "machine",
+  ]),
 
   workers: defineTable({
     id: v.string(),

@@ -1,6 +1,6 @@
 /**
  * Whether a machine is there. What views show lies in `presence` and changes when the answer does; what each
- * heartbeat writes lies in `leases`, which no view reads.
+ * heartbeat writes lies in `leases`, which no view reads but that of the machine's health.
  */
 
 import type { Doc } from "../functions/_generated/dataModel";
@@ -8,6 +8,7 @@ import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
 import type { Machine } from "./access";
 import { arm } from "./deadlines";
 import { LIMITS, type DisconnectArgs, type Done, type HeartbeatArgs, type Presence } from "./gen/wire";
+import { forgetStatus, keepStatus } from "./statuses";
 
 type Link = Doc<"presence">["link"];
 
@@ -16,6 +17,9 @@ export async function heartbeat(ctx: MutationCtx, machine: Machine, args: Heartb
   // One that the goodbye has overtaken is no sign of life.
   if (presence?.link !== "left") {
     await setLink(ctx, machine.id, args.draining ? "draining" : "up");
+    if (args.status != null) {
+      await keepStatus(ctx, machine.id, args.status);
+    }
   }
   return {};
 }
@@ -36,6 +40,7 @@ export async function beginPresence(ctx: MutationCtx, machine: string, epoch: nu
     await ctx.db.replace(presence._id, fresh);
   }
   await renewLease(ctx, machine);
+  await forgetStatus(ctx, machine);
 }
 
 /** Records a sign of life, or its end. */
@@ -116,6 +121,7 @@ export async function forgetPresence(ctx: MutationCtx, machine: string): Promise
       await ctx.db.delete(row._id);
     }
   }
+  await forgetStatus(ctx, machine);
 }
 
 /** What a person sees. A link that is lost or left began at the machine's last sign of life. */
@@ -137,13 +143,28 @@ export async function presenceOf(ctx: QueryCtx, machine: Doc<"machines">): Promi
   }
 }
 
+/** The machine's signs of life: for its health only, since each of them makes whoever reads this look again. */
+export async function signsOf(
+  ctx: QueryCtx,
+  machine: string,
+): Promise<{ epoch: number; seenAt: number | null; leaseUntil: number | null }> {
+  const presence = await presenceRow(ctx, machine);
+  const lease = await leaseRow(ctx, machine);
+  const isLinked = presence?.link === "up" || presence?.link === "draining";
+  return {
+    epoch: presence?.epoch ?? 0,
+    seenAt: lease?.seenAt ?? null,
+    leaseUntil: isLinked ? (lease?.leaseUntil ?? null) : null,
+  };
+}
+
 const presenceRow = (ctx: QueryCtx, machine: string): Promise<Doc<"presence"> | null> =>
   ctx.db
     .query("presence")
     .withIndex("by_machine", (q) => q.eq("machine", machine))
     .unique();
 
-const leaseRow = (ctx: MutationCtx, machine: string): Promise<Doc<"leases"> | null> =>
+const leaseRow = (ctx: QueryCtx, machine: string): Promise<Doc<"leases"> | null> =>
   ctx.db
     .query("leases")
     .withIndex("by_machine", (q) => q.eq("machine", machine))

@@ -32,6 +32,19 @@ export const machineInfo = v.object({
   problem: maybe(v.string()),
 });
 
+export const machineStatus = v.object({
+  startedAt: v.number(),
+  reconnects: v.number(),
+  processes: v.number(),
+  processLimit: v.number(),
+  memoryBytes: maybe(v.number()),
+  memoryLimitBytes: maybe(v.number()),
+  waiting: v.array(v.string()),
+  spooledBytes: v.number(),
+  pendingCalls: v.number(),
+  errors: v.array(v.object({ at: v.number(), message: v.string() })),
+});
+
 export const link = oneOf("up", "draining", "lost", "left");
 
 export const workerSettings = v.object({

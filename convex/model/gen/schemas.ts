@@ -13,6 +13,7 @@ export const FUNCTION_ARGS: Readonly<Record<string, Schema>> = {
   "machine.create": {"$ref":"#/$defs/CreateMachineArgs"},
   "machine.directory": {"$ref":"#/$defs/DirectoryArgs"},
   "machine.disconnect": {"$ref":"#/$defs/DisconnectArgs"},
+  "machine.health": {"$ref":"#/$defs/MachineArgs"},
   "machine.heartbeat": {"$ref":"#/$defs/HeartbeatArgs"},
   "machine.inbox": {"$ref":"#/$defs/NoArgs"},
   "machine.list": {"$ref":"#/$defs/NoArgs"},

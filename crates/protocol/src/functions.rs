@@ -9,8 +9,8 @@ use crate::wire::{
     Activity, ActivityArgs, AnswerAskArgs, ChatArgs, ChatView, CommandArgs, CommandView,
     ConfigureWorkerArgs, ConnectArgs, ConnectReply, CreateMachineArgs, DirectoryArgs,
     DirectoryView, DisconnectArgs, Done, EndSessionArgs, FinishCommandArgs, HeartbeatArgs, Inbox,
-    MachineArgs, MachineCredentials, MachineList, MachineView, NoArgs, OpenAskArgs, OpenAskReply,
-    RegisterMachineArgs, RegisterWorkerArgs, RegistrationKeyReply, RenameMachineArgs,
+    MachineArgs, MachineCredentials, MachineHealth, MachineList, MachineView, NoArgs, OpenAskArgs,
+    OpenAskReply, RegisterMachineArgs, RegisterWorkerArgs, RegistrationKeyReply, RenameMachineArgs,
     RenameSessionArgs, RenameWorkerArgs, ReportCommandArgs, ReportSessionArgs, ReportWorkerArgs,
     RequestCommandArgs, SendMessageArgs, SettleAskArgs, StartSessionArgs, StartSessionReply,
     TakenCommand, TakenTurn, TranscriptArgs, TranscriptPage, TurnArgs, TurnReply, WorkerArgs,
@@ -92,6 +92,7 @@ macro_rules! with_functions {
         $callback! {
             [machine_list, "machine.list", ListMachines, Person, Query, NoArgs => MachineList, "All machines of the caller."]
             [machine_view, "machine.view", ViewMachine, Person, Query, MachineArgs => MachineView, "One machine, its workers and its chat sessions."]
+            [machine_health, "machine.health", ViewHealth, Person, Query, MachineArgs => MachineHealth, "How a machine is, for whoever looks into a problem."]
             [machine_create, "machine.create", CreateMachine, Person, Mutation, CreateMachineArgs => RegistrationKeyReply, "Adds a machine and gives the key with which its process registers."]
             [machine_reissue_key, "machine.reissueKey", ReissueKey, Person, Mutation, MachineArgs => RegistrationKeyReply, "Replaces the registration key of a machine that has not registered."]
             [machine_rename, "machine.rename", RenameMachine, Person, Mutation, RenameMachineArgs => Done, "Gives a machine another name."]

@@ -46,6 +46,10 @@ pub const ASKS_MAX: usize = 100;
 pub const ASK_MAX_BYTES: usize = 64 * 1024;
 /// A reason or an error text shown to a person; longer ones are cut.
 pub const REASON_MAX_BYTES: usize = 2 * 1024;
+/// Chat sessions that wait for a process, as a machine tells them; later ones are left out.
+pub const STATUS_WAITING_MAX: usize = 200;
+/// Errors that a machine tells; earlier ones are left out.
+pub const STATUS_ERRORS_MAX: usize = 20;
 /// Commands of one machine that have not ended.
 pub const OPEN_COMMANDS_MAX: usize = 100;
 /// How often a command is begun before it is given up.

@@ -204,6 +204,7 @@ fn wire_types() -> String {
         &config,
         ListMachines,
         ViewMachine,
+        ViewHealth,
         CreateMachine,
         ReissueKey,
         RenameMachine,

@@ -119,6 +119,7 @@ impl World {
                 Effect::Changed(Topic::Machine(_)) => self.page.machine_changed(),
                 Effect::Changed(
                     Topic::Machines(_)
+                    | Topic::Health(_)
                     | Topic::Command(_)
                     | Topic::Activity(_)
                     | Topic::Directory(..),

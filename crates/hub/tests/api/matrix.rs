@@ -93,7 +93,7 @@ impl World {
             "machine.list" | "machine.heartbeat" | "machine.disconnect" | "machine.inbox" => {
                 json!({})
             }
-            "machine.view" | "machine.revoke" | "machine.activity" => {
+            "machine.view" | "machine.health" | "machine.revoke" | "machine.activity" => {
                 json!({ "machineId": machine.id })
             }
             "machine.create" => json!({ "name": "another" }),

@@ -313,7 +313,7 @@ impl<R: Rows> Backend<'_, R> {
             .collect())
     }
 
-    fn open_commands(&self, machine: &MachineId) -> Result<Vec<CommandRow>, CallError> {
+    pub(super) fn open_commands(&self, machine: &MachineId) -> Result<Vec<CommandRow>, CallError> {
         let entries: Vec<(String, Entry)> = below(
             self.rows,
             &key::open_commands_of(machine),

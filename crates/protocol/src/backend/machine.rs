@@ -154,6 +154,7 @@ impl<R: Rows> Backend<'_, R> {
         self.cancel_all_commands(&machine.id)?;
         self.rows.delete(&key::credentials(&machine.id))?;
         self.rows.delete(&key::presence(&machine.id))?;
+        self.forget_status(&machine.id)?;
         self.rows
             .delete(&key::machine_of(&machine.owner, &machine.id))?;
         self.save_machine(&machine)?;
@@ -332,6 +333,7 @@ impl<R: Rows> Backend<'_, R> {
             lease_until,
         };
         save(self.rows, &key::presence(&machine.id), &presence)?;
+        self.forget_status(&machine.id)?;
         self.arm(
             lease_until,
             machine.id.as_str(),
@@ -366,6 +368,10 @@ impl<R: Rows> Backend<'_, R> {
                 Link::Up
             },
         )?;
+        if let Some(status) = args.status {
+            self.keep_status(machine, status)?;
+        }
+        self.changed(Topic::Health(machine.clone()));
         Ok(Done {})
     }
 

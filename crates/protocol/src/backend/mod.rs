@@ -7,6 +7,7 @@ mod ask;
 mod chat;
 mod command;
 mod deadlines;
+mod health;
 mod machine;
 mod path;
 mod rows;
@@ -66,6 +67,8 @@ pub enum Topic {
     Machines(PersonId),
     /// One machine with its workers and chat sessions.
     Machine(MachineId),
+    /// How one machine is.
+    Health(MachineId),
     /// One chat session.
     Chat(ChatSessionId),
     /// What one machine should know.
@@ -190,6 +193,9 @@ impl<'a, R: Rows> Backend<'a, R> {
         match (function, actor) {
             ("machine.list", Actor::Person(person)) => Ok(Topic::Machines(person)),
             ("machine.view", _) => Ok(Topic::Machine(parse::<wire::MachineArgs>(args)?.machine_id)),
+            ("machine.health", _) => {
+                Ok(Topic::Health(parse::<wire::MachineArgs>(args)?.machine_id))
+            }
             ("worker.chat.view", _) => {
                 Ok(Topic::Chat(parse::<wire::ChatArgs>(args)?.chat_session_id))
             }
@@ -235,6 +241,11 @@ impl<'a, R: Rows> Backend<'a, R> {
     }
 
     fn changed(&mut self, topic: Topic) {
+        // What is shown of a machine's health is counted from both.
+        if let Topic::Machine(machine) | Topic::Inbox(machine) = &topic {
+            let health = Topic::Health(machine.clone());
+            self.effects.insert(Effect::Changed(health));
+        }
         self.effects.insert(Effect::Changed(topic));
     }
 

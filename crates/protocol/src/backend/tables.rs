@@ -10,8 +10,8 @@ use crate::state::{
 };
 use crate::time::Timestamp;
 use crate::wire::{
-    AskAnswer, AskBody, CommandError, Listing, MachineInfo, Operation, Progress, WorkerSettings,
-    Worktree,
+    AskAnswer, AskBody, CommandError, Listing, MachineInfo, MachineStatus, Operation, Progress,
+    WorkerSettings, Worktree,
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,6 +62,13 @@ impl PresenceRow {
     pub(crate) fn lease_holds(&self, now: Timestamp) -> bool {
         now < self.lease_until && self.lease_until <= now.plus_ms(LEASE_MS)
     }
+}
+
+/// What a machine told last about its own work, on the connection that it has or had last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StatusRow {
+    pub(crate) at: Timestamp,
+    pub(crate) status: MachineStatus,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,6 +223,7 @@ pub(crate) mod key {
         credentials(id: &MachineId) = "machine.credentials/{id}";
         registration_key(hash: &str) = "machine.key/{hash}";
         presence(id: &MachineId) = "machine.presence/{id}";
+        status(id: &MachineId) = "machine.status/{id}";
 
         worker(id: &WorkerId) = "worker/{id}";
         workers_of(machine: &MachineId) = "worker.by_machine/{machine}/";

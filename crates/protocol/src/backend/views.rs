@@ -279,7 +279,7 @@ impl<R: Rows> Backend<'_, R> {
         })
     }
 
-    fn presence(&self, row: &MachineRow) -> Result<Presence, CallError> {
+    pub(super) fn presence(&self, row: &MachineRow) -> Result<Presence, CallError> {
         if row.state == MachineState::Revoked {
             return Ok(Presence::Never);
         }

@@ -31,6 +31,7 @@ function append(): Promise<unknown> {
 const queries: Record<string, () => [string, JsonObject | "machine"]> = {
   list: () => ["machine:list", {}],
   view: () => ["machine:view", { machineId: world.machineId }],
+  health: () => ["machine:health", { machineId: world.machineId }],
   inbox: () => ["machine:inbox", "machine"],
   activity: () => ["machine:activity", { machineId: world.machineId }],
   command: () => ["machine/command:view", { commandId }],
@@ -39,20 +40,27 @@ const queries: Record<string, () => [string, JsonObject | "machine"]> = {
 };
 
 const acts: [string, () => Promise<unknown>, string[]][] = [
-  ["a heartbeat", beat, []],
-  ["the lease's own deadline while the machine lives", livesOn, []],
+  ["a heartbeat", beat, ["health"]],
+  ["a heartbeat that tells how the machine is", tellStatus, ["health"]],
+  ["the lease's own deadline while the machine lives", livesOn, ["health"]],
   ["an append", append, ["chunks"]],
   ["somebody who watches", () => world.person("worker/chat:viewing", { turnId: chat.turnId }), []],
   ["a command's progress", reportProgress, ["activity", "command"]],
-  ["a machine that drains", () => world.machine("machine:heartbeat", { draining: true }), ["list", "view"]],
-  ["another title", renameChat, ["view", "inbox", "chat"]],
-  ["another message", sendMessage, ["view", "inbox", "chat"]],
-  ["an ask", openAsk, ["list", "view", "inbox", "chat"]],
+  ["a machine that drains", () => world.machine("machine:heartbeat", { draining: true }), ["list", "view", "health"]],
+  ["another title", renameChat, ["view", "health", "inbox", "chat"]],
+  ["another message", sendMessage, ["view", "health", "inbox", "chat"]],
+  ["an ask", openAsk, ["list", "view", "health", "inbox", "chat"]],
 ];
 
 async function beat(): Promise<void> {
   await world.advance(1);
   await world.machine("machine:heartbeat");
+}
+
+async function tellStatus(): Promise<void> {
+  await world.advance(1);
+  const status = { processes: 1, processLimit: 4, memoryBytes: 1_000_000, errors: [{ at: 1, message: "x" }] };
+  await world.machine("machine:heartbeat", { status });
 }
 
 async function livesOn(): Promise<void> {

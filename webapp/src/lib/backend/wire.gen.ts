@@ -893,6 +893,47 @@ at: Timestamp,
 message: string, };
 
 /**
+ * Watch `machine.health`: how a machine is, for whoever looks into a problem.
+ */
+export type MachineHealth = {
+/**
+ * Whether it is there.
+ */
+presence: Presence,
+/**
+ * The fencing token of its latest connection; zero before the first.
+ */
+epoch: number,
+/**
+ * When it last gave a sign of life, if it ever did.
+ */
+seenAt?: Timestamp | null,
+/**
+ * Until when it counts as online without another one.
+ */
+leaseUntil?: Timestamp | null,
+/**
+ * How many messages wait or are under way.
+ */
+openTurnCount: number,
+/**
+ * How many commands wait or are under way.
+ */
+openCommandCount: number,
+/**
+ * How many asks wait.
+ */
+pendingAskCount: number,
+/**
+ * What it told last about its own work, if it has on this connection.
+ */
+status?: MachineStatus | null,
+/**
+ * When it told that.
+ */
+statusAt?: Timestamp | null, };
+
+/**
  * A machine: one computer's registration.
  */
 export type MachineId = string;
@@ -1931,6 +1972,8 @@ export interface Functions {
   "machine.list": { args: NoArgs; reply: MachineList };
   /** One machine, its workers and its chat sessions. */
   "machine.view": { args: MachineArgs; reply: MachineView };
+  /** How a machine is, for whoever looks into a problem. */
+  "machine.health": { args: MachineArgs; reply: MachineHealth };
   /** Adds a machine and gives the key with which its process registers. */
   "machine.create": { args: CreateMachineArgs; reply: RegistrationKeyReply };
   /** Replaces the registration key of a machine that has not registered. */
@@ -2008,6 +2051,7 @@ export interface Functions {
 export const FUNCTIONS = {
   "machine.list": { access: "person", kind: "query" },
   "machine.view": { access: "person", kind: "query" },
+  "machine.health": { access: "person", kind: "query" },
   "machine.create": { access: "person", kind: "mutation" },
   "machine.reissueKey": { access: "person", kind: "mutation" },
   "machine.rename": { access: "person", kind: "mutation" },
