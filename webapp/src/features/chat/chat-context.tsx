@@ -2,7 +2,7 @@
 
 import { createContext, useContext } from "react";
 
-import type { ChatState, ProcessWait } from "@/lib/backend/wire.gen";
+import type { ChatState, MachineId, ProcessWait } from "@/lib/backend/wire.gen";
 import type { ChatStore } from "@/lib/chat/chat-store";
 
 interface ChatContextValue {
@@ -12,6 +12,7 @@ interface ChatContextValue {
   away: string | null;
   /** The machine is away so that a stop ends a turn at once, without it. */
   gone: boolean;
+  machineId: MachineId | null;
   /** Why the next message waits, if it waits for a process. */
   wait: ProcessWait | null;
   /** Messages can still be sent. */

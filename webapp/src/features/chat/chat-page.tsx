@@ -41,10 +41,11 @@ export function ChatPage({ chatSessionId }: { chatSessionId: ChatSessionId }) {
   const away = machine && !isThere(machine) ? awaySentence(machine) : null;
   const gone = machine !== undefined && isGone(machine);
   const wait = view?.wait ?? null;
+  const machineId = chat?.machineId ?? null;
   const chatState = chat?.state ?? "unknown";
   const context = useMemo(
-    () => ({ store, away, gone, wait, chatState, canWrite: chatState !== "closed" }),
-    [store, away, gone, wait, chatState],
+    () => ({ store, away, gone, wait, machineId, chatState, canWrite: chatState !== "closed" }),
+    [store, away, gone, wait, machineId, chatState],
   );
   const [dialog, setDialog] = useState<"continue" | "end" | null>(null);
   const onContinue = () => setDialog("continue");

@@ -16,6 +16,7 @@ import {
 import type { ReactNode } from "react";
 import { toast } from "sonner";
 
+import { RouteLink } from "@/components/route-link";
 import { Button } from "@/components/ui/button";
 import { Tooltip } from "@/components/ui/tooltip";
 import { useAction, useConnection } from "@/lib/backend/react";
@@ -46,7 +47,7 @@ export function TurnStatus({ item, waitsForAnswer }: { item: TurnItem; waitsForA
 }
 
 function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: boolean }) {
-  const { away, gone, wait, store, canWrite, chatState } = useChatContext();
+  const { away, gone, wait, machineId, store, canWrite, chatState } = useChatContext();
   const { summary } = item;
   const state = stateOf(item);
   switch (state) {
@@ -73,6 +74,14 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
       return (
         <>
           <Line icon={<ClockIcon />} text={queuedText(away, wait, chatState)} />
+          {away === null && wait !== null && machineId !== null && (
+            <RouteLink
+              to={{ page: "machine", machineId, tab: "health" }}
+              className="rounded-sm text-muted-foreground underline underline-offset-4 outline-none hover:text-foreground focus-visible:ring-[3px] focus-visible:ring-ring/50"
+            >
+              How the machine is
+            </RouteLink>
+          )}
           {summary && <Cancel turn={summary} label="Cancel" />}
         </>
       );

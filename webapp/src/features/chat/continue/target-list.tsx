@@ -86,10 +86,10 @@ function Group({
     <div role="group" aria-labelledby={id} className="border-b last:border-b-0" data-testid="continue-machine">
       <p id={id} className="flex items-center gap-2 bg-muted/50 px-3 py-1.5 text-xs">
         <PresenceDot machine={machine} />
-        <span className="min-w-0 truncate font-medium">{machine.name}</span>
+        <span className="max-w-[60%] shrink-0 truncate font-medium">{machine.name}</span>
         {!there && (
           <span className="min-w-0 truncate text-muted-foreground">
-            {presenceOf(machine).text}: begins when it is back
+            {presenceOf(machine).text}; begins when it is back
           </span>
         )}
         {machine.info?.problem != null && (

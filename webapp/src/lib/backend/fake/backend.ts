@@ -141,16 +141,7 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
     "machine.list": () => ({ machines: world.machines.map((row) => world.counted(row)) }),
     "machine.view": ({ machineId }) =>
       world.machineView(machineId) ?? refuse("not_found", "This machine does not exist."),
-    "machine.health": ({ machineId }) => {
-      const { presence, pendingAskCount } = world.counted(machine(machineId));
-      return {
-        presence,
-        epoch: presence.state === "online" ? presence.epoch : 0,
-        openTurnCount: 0,
-        openCommandCount: 0,
-        pendingAskCount,
-      };
-    },
+    "machine.health": ({ machineId }) => world.health(machine(machineId)),
     "machine.create": ({ name }) => {
       const id = world.id("mch");
       world.machines.push({

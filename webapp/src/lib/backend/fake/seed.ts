@@ -82,6 +82,27 @@ export function seed(world: FakeWorld, now = Date.now()): void {
   const waiting = chat(world, docs, "Check the links", "hibernated", now - 40_000);
   world.addTurn(waiting, "Check every link in the docs and fix those that are dead.", now - 40_000);
   waiting.wait = { ahead: 2, processes: 6, processLimit: 6, forMemory: false };
+  world.statuses.set(laptop.id, {
+    at: now - 4_000,
+    status: {
+      startedAt: now - 95 * MINUTE,
+      reconnects: 3,
+      processes: 6,
+      processLimit: 6,
+      memoryBytes: 2_900_000_000,
+      memoryLimitBytes: 6 * 1024 ** 3,
+      waiting: [waiting.summary.id],
+      spooledBytes: 18_432,
+      pendingCalls: 1,
+      errors: [
+        { at: now - 52 * MINUTE, message: "The backend was away for 38 s: connection reset by peer." },
+        {
+          at: now - 14 * MINUTE,
+          message: "opencode of a chat in repos/api-server ended by itself (signal 9) and was started again.",
+        },
+      ],
+    },
+  });
   const before = chat(world, train, "Weekly cost report", "closed", now - 200 * MINUTE);
   done(world, before, "What did our builds cost this week?", now - 210 * MINUTE);
   const after = chat(world, nightly, "Weekly cost report", "ready", now - 190 * MINUTE);
