@@ -2,8 +2,12 @@ import type { ReactNode } from "react";
 
 import { cn } from "@/lib/utils";
 
-export function Figures({ children }: { children: ReactNode }) {
-  return <dl className="grid gap-x-6 gap-y-5 sm:grid-cols-2 lg:grid-cols-3">{children}</dl>;
+export function Figures({ columns, children }: { columns: 3 | 4; children: ReactNode }) {
+  return (
+    <dl className={cn("grid grid-cols-2 gap-x-6 gap-y-5", columns === 4 ? "lg:grid-cols-4" : "sm:grid-cols-3")}>
+      {children}
+    </dl>
+  );
 }
 
 /** A figure with what it means. */

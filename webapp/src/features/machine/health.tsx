@@ -42,7 +42,7 @@ function Connection({ health, view }: { health: MachineHealth; view: MachineView
   const leaseHolds = leaseUntil != null && (presence.state === "online" || presence.state === "draining");
   return (
     <Section title="Connection">
-      <Figures>
+      <Figures columns={4}>
         <Figure
           label="Presence"
           testId="health-presence"
@@ -63,7 +63,7 @@ function Connection({ health, view }: { health: MachineHealth; view: MachineView
           label="Lease"
           testId="health-lease"
           value={leaseHolds ? `until ${exactTime(leaseUntil)}` : leaseUntil == null ? "none" : "over"}
-          note={leaseHolds || leaseUntil == null ? null : `It ended at ${exactTime(leaseUntil)}.`}
+          note={leaseHolds || leaseUntil == null ? null : overNote(leaseUntil, now)}
         >
           Until then it counts as online without another sign of life; after that, as unknown.
         </Figure>
@@ -75,10 +75,15 @@ function Connection({ health, view }: { health: MachineHealth; view: MachineView
   );
 }
 
+/** A backend that sees a connection break or end does not wait for the lease. */
+function overNote(leaseUntil: number, now: number): string {
+  return leaseUntil > now ? "It ended with its connection." : `It ended at ${exactTime(leaseUntil)}.`;
+}
+
 function OpenWork({ health }: { health: MachineHealth }) {
   return (
     <Section title="Open work, as the backend has it">
-      <Figures>
+      <Figures columns={3}>
         <Figure label="Messages" testId="health-turns" value={String(health.openTurnCount)}>
           Sent and not answered to the end: they wait or are under way.
         </Figure>
@@ -119,7 +124,7 @@ function Told({ status, at, view }: { status: MachineStatus; at: number | null; 
       title="As the machine tells it"
       aside={at === null ? null : `as of ${exactTime(at)}, ${elapsed(now - at)} ago`}
     >
-      <Figures>
+      <Figures columns={3}>
         <Figure
           label="Processes"
           testId="health-processes"
