@@ -4,6 +4,7 @@ import {
   CircleDotIcon,
   CircleIcon,
   CircleSlashIcon,
+  ClockIcon,
   LoaderCircleIcon,
   MessageCircleQuestionIcon,
   MoonIcon,
@@ -20,7 +21,7 @@ interface Look {
 }
 
 /** How a chat session stands, for a list: an ask comes before everything else, since somebody waits. */
-export function lookOfChat(chat: ChatSummary, machineThere = true): Look {
+export function lookOfChat(chat: ChatSummary, machineThere = true, waitsForProcess = false): Look {
   if (chat.pendingAskCount > 0) {
     return {
       icon: MessageCircleQuestionIcon,
@@ -28,6 +29,7 @@ export function lookOfChat(chat: ChatSummary, machineThere = true): Look {
       text: chat.pendingAskCount === 1 ? "waits for your answer" : `waits for ${chat.pendingAskCount} answers`,
     };
   }
+  if (waitsForProcess && machineThere) return { icon: ClockIcon, tone: "text-wait", text: "waits for a process" };
   switch (chat.state) {
     case "requested":
       return machineThere
@@ -61,13 +63,16 @@ export function lookOfChat(chat: ChatSummary, machineThere = true): Look {
 export function ChatStateIcon({
   chat,
   machineThere,
+  waits,
   className,
 }: {
   chat: ChatSummary;
   machineThere?: boolean;
+  /** Its next message waits for a process. */
+  waits?: boolean;
   className?: string;
 }) {
-  const { icon: Icon, tone, text } = lookOfChat(chat, machineThere);
+  const { icon: Icon, tone, text } = lookOfChat(chat, machineThere, waits);
   return (
     <span
       role="img"

@@ -29,6 +29,11 @@ export function isThere(machine: MachineSummary): boolean {
   return machine.presence.state === "online";
 }
 
+/** Nothing that is asked of it now reaches it; nobody knows when it will, if ever. */
+export function isGone({ state, presence }: MachineSummary): boolean {
+  return state === "revoked" || (presence.state !== "online" && presence.state !== "draining");
+}
+
 const DOT: Record<PresenceTone, string> = {
   ok: "bg-ok ring-ok/20",
   wait: "bg-transparent ring-wait/0 border-[1.5px] border-wait",

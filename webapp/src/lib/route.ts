@@ -7,6 +7,7 @@ export type Route =
   | { page: "machine"; machineId: MachineId; worker?: WorkerId }
   | { page: "machine"; machineId: MachineId; tab: "files"; directory: string }
   | { page: "machine"; machineId: MachineId; tab: "activity" }
+  | { page: "machine"; machineId: MachineId; tab: "health" }
   | { page: "chat"; chatSessionId: ChatSessionId }
   | { page: "settings" }
   | { page: "not-found" };
@@ -43,6 +44,8 @@ function machineRoute(machineId: MachineId, query: URLSearchParams): MachineRout
       return { page: "machine", machineId, tab: "files", directory: query.get("dir") ?? "" };
     case "activity":
       return { page: "machine", machineId, tab: "activity" };
+    case "health":
+      return { page: "machine", machineId, tab: "health" };
     default: {
       const worker = query.get("worker") ?? "";
       return ID.test(worker) ? { page: "machine", machineId, worker } : { page: "machine", machineId };

@@ -2,7 +2,7 @@
 
 import { createContext, useContext } from "react";
 
-import type { ChatState } from "@/lib/backend/wire.gen";
+import type { ChatState, MachineId, ProcessWait } from "@/lib/backend/wire.gen";
 import type { ChatStore } from "@/lib/chat/chat-store";
 
 interface ChatContextValue {
@@ -10,6 +10,11 @@ interface ChatContextValue {
   chatState: ChatState;
   /** A sentence that says that the machine is away, or null while it is there. */
   away: string | null;
+  /** The machine is away so that a stop ends a turn at once, without it. */
+  gone: boolean;
+  machineId: MachineId | null;
+  /** Why the next message waits, if it waits for a process. */
+  wait: ProcessWait | null;
   /** Messages can still be sent. */
   canWrite: boolean;
 }

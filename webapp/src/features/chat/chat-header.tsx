@@ -1,11 +1,9 @@
 "use client";
 
-import { EllipsisIcon, PencilIcon, SquareXIcon } from "lucide-react";
+import { EllipsisIcon, MoveRightIcon, PencilIcon, SquareXIcon } from "lucide-react";
 import { useState } from "react";
-import { toast } from "sonner";
 
 import { ChatStateIcon, lookOfChat } from "@/components/chat-state";
-import { ConfirmDialog } from "@/components/confirm-dialog";
 import { PresenceDot, isThere, presenceOf } from "@/components/presence";
 import { RenameDialog } from "@/components/rename-dialog";
 import { RouteLink } from "@/components/route-link";
@@ -28,13 +26,20 @@ export function ChatHeader({
   chat,
   machine,
   worker,
+  waits,
+  onContinue,
+  onEnd,
 }: {
   chat: ChatSummary;
   machine: MachineSummary | undefined;
   worker: WorkerSummary | undefined;
+  /** Its next message waits for a process. */
+  waits: boolean;
+  onContinue: () => void;
+  onEnd: () => void;
 }) {
   const there = machine ? isThere(machine) : true;
-  const look = lookOfChat(chat, there);
+  const look = lookOfChat(chat, there, waits);
   return (
     <PageHeader>
       <div className="flex min-w-0 flex-1 items-baseline gap-3">
@@ -65,21 +70,17 @@ export function ChatHeader({
         data-testid="chat-state"
         data-state={chat.state}
       >
-        <ChatStateIcon chat={chat} machineThere={there} />
+        <ChatStateIcon chat={chat} machineThere={there} waits={waits} />
         <span className="max-sm:sr-only">{look.text}</span>
       </span>
-      <ChatMenu chat={chat} />
+      <ChatMenu chat={chat} onContinue={onContinue} onEnd={onEnd} />
     </PageHeader>
   );
 }
 
-function ChatMenu({ chat }: { chat: ChatSummary }) {
-  const [dialog, setDialog] = useState<"rename" | "end" | null>(null);
+function ChatMenu({ chat, onContinue, onEnd }: { chat: ChatSummary; onContinue: () => void; onEnd: () => void }) {
+  const [renaming, setRenaming] = useState(false);
   const rename = useAction("worker.chat.renameSession");
-  const end = useAction("worker.chat.endSession");
-  const [discardWorktree, setDiscardWorktree] = useState(false);
-  const hasWorktree = chat.worktree?.state === "present" || chat.worktree?.state === "wanted";
-  const close = () => setDialog(null);
   return (
     <>
       <DropdownMenu>
@@ -89,13 +90,16 @@ function ChatMenu({ chat }: { chat: ChatSummary }) {
           </Button>
         </DropdownMenuTrigger>
         <DropdownMenuContent align="end">
-          <DropdownMenuItem onSelect={() => setDialog("rename")} data-testid="chat-rename">
+          <DropdownMenuItem onSelect={() => setRenaming(true)} data-testid="chat-rename">
             <PencilIcon /> Rename…
+          </DropdownMenuItem>
+          <DropdownMenuItem onSelect={onContinue} data-testid="chat-continue">
+            <MoveRightIcon /> Continue elsewhere…
           </DropdownMenuItem>
           {chat.state !== "closed" && (
             <>
               <DropdownMenuSeparator />
-              <DropdownMenuItem variant="destructive" onSelect={() => setDialog("end")} data-testid="end-session">
+              <DropdownMenuItem variant="destructive" onSelect={onEnd} data-testid="end-session">
                 <SquareXIcon /> End session…
               </DropdownMenuItem>
             </>
@@ -103,44 +107,14 @@ function ChatMenu({ chat }: { chat: ChatSummary }) {
         </DropdownMenuContent>
       </DropdownMenu>
       <RenameDialog
-        open={dialog === "rename"}
-        onClose={close}
+        open={renaming}
+        onClose={() => setRenaming(false)}
         title="Rename this chat"
         label="Title"
         current={chat.title}
         error={rename.error}
         onRename={async (title) => (await rename.run({ chatSessionId: chat.id, title })) !== null}
       />
-      <ConfirmDialog
-        open={dialog === "end"}
-        onClose={close}
-        title="End this session?"
-        confirm="End session"
-        error={end.error}
-        onConfirm={async () => {
-          if (!(await end.run({ chatSessionId: chat.id, discardWorktree }))) return false;
-          toast.success("The session has ended");
-          return true;
-        }}
-      >
-        Its opencode process stops{chat.state === "busy" && ", and the turn that is under way with it"}
-        {chat.queuedCount > 0 &&
-          `; ${chat.queuedCount === 1 ? "the queued message is" : `${chat.queuedCount} queued messages are`} cancelled`}
-        . The transcript stays, and so do all files{hasWorktree && " but its own worktree"}. An ended session can&apos;t
-        be taken up again.
-        {hasWorktree && (
-          <label className="mt-3 flex items-start gap-2 text-foreground">
-            <input
-              type="checkbox"
-              checked={discardWorktree}
-              onChange={(event) => setDiscardWorktree(event.target.checked)}
-              className="mt-0.5 size-3.5 accent-(--primary)"
-              data-testid="discard-worktree"
-            />
-            Remove its worktree even if there is work in it that is nowhere else. Otherwise it is kept then.
-          </label>
-        )}
-      </ConfirmDialog>
     </>
   );
 }

@@ -118,12 +118,14 @@ export function Composer({
 }
 
 function Stop({ item }: { item: TurnItem }) {
+  const { gone } = useChatContext();
   const { run, pending } = useAction("worker.chat.cancelTurn", (error) =>
     toast.error("The turn was not stopped", { description: error.message }),
   );
   const { summary } = item;
   if (!summary) return null;
-  const stopping = pending || summary.cancelRequested;
+  // A machine that is gone never hears of it; asked again, the backend ends the turn without it.
+  const stopping = pending || (summary.cancelRequested && !gone);
   return (
     <Button
       variant="outline"

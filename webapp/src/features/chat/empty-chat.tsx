@@ -1,29 +1,36 @@
 "use client";
 
-import { CircleCheckIcon, LoaderCircleIcon, MoonIcon, WifiOffIcon } from "lucide-react";
+import { CircleCheckIcon, ClockIcon, LoaderCircleIcon, MoonIcon, WifiOffIcon } from "lucide-react";
 import type { ReactNode } from "react";
 
 import { isThere, presenceOf } from "@/components/presence";
-import type { ChatSummary, MachineSummary, WorkerSummary } from "@/lib/backend/wire.gen";
+import type { ChatSummary, MachineSummary, ProcessWait, WorkerSummary } from "@/lib/backend/wire.gen";
+
+import { waitSentence } from "./wait";
 
 /** Before the first message: what this chat is, and how far its process is. */
 export function EmptyChat({
   chat,
   machine,
   worker,
+  wait,
 }: {
   chat: ChatSummary;
   machine: MachineSummary | undefined;
   worker: WorkerSummary | undefined;
+  wait: ProcessWait | null;
 }) {
   return (
     <div className="flex flex-1 flex-col items-center justify-center gap-4 py-16 text-center" data-testid="empty-chat">
-      <Readiness chat={chat} machine={machine} />
+      <Readiness chat={chat} machine={machine} wait={wait} />
       <p className="max-w-md text-muted-foreground">
+        {chat.continues != null &&
+          "The conversation so far goes to opencode with your first message here; say how to go on. "}
         {worker && machine ? (
           <>
             opencode runs in <code className="font-mono text-xs text-foreground">{worker.directory || "the root"}</code>{" "}
-            on {machine.name}. Say what is to be done; a message sent before it is ready waits for it.
+            on {machine.name}. {chat.continues == null && "Say what is to be done; "}
+            {chat.continues == null ? "a message" : "A message"} sent before it is ready waits for it.
           </>
         ) : (
           "Say what is to be done."
@@ -33,11 +40,20 @@ export function EmptyChat({
   );
 }
 
-function Readiness({ chat, machine }: { chat: ChatSummary; machine: MachineSummary | undefined }) {
+function Readiness({
+  chat,
+  machine,
+  wait,
+}: {
+  chat: ChatSummary;
+  machine: MachineSummary | undefined;
+  wait: ProcessWait | null;
+}) {
   if (machine && !isThere(machine))
     return (
       <Line icon={<WifiOffIcon className="text-wait" />} text={`${machine.name} is ${presenceOf(machine).text}`} />
     );
+  if (wait) return <Line icon={<ClockIcon className="text-wait" />} text={waitSentence(wait)} />;
   switch (chat.state) {
     case "requested":
     case "starting":

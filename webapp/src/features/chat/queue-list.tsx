@@ -1,7 +1,10 @@
 "use client";
 
 import { ClockIcon } from "lucide-react";
+import { toast } from "sonner";
 
+import { Button } from "@/components/ui/button";
+import { useAction } from "@/lib/backend/react";
 import type { TurnItem } from "@/lib/chat/turns";
 import { readableLine } from "@/lib/text/sanitise";
 
@@ -15,6 +18,7 @@ export function QueueList({ items }: { items: readonly TurnItem[] }) {
       <h2 className="flex items-center gap-1.5 border-b px-3 py-1 text-2xs font-medium text-muted-foreground">
         <ClockIcon className="size-3" />
         {items.length === 1 ? "1 message queued" : `${items.length} messages queued`}
+        <CancelAll items={items} />
       </h2>
       <ol className="max-h-36 divide-y overflow-y-auto scroll-thin">
         {items.map((item) => (
@@ -34,5 +38,29 @@ export function QueueList({ items }: { items: readonly TurnItem[] }) {
         ))}
       </ol>
     </section>
+  );
+}
+
+function CancelAll({ items }: { items: readonly TurnItem[] }) {
+  const { run, pending } = useAction("worker.chat.cancelTurn", (error) =>
+    toast.error("Not all messages were cancelled", { description: error.message }),
+  );
+  const waiting = items.flatMap(({ summary }) => summary?.id ?? []);
+  if (waiting.length < 2) return null;
+  const cancelAll = async () => {
+    // The last one first: none moves up and is taken while those before it are cancelled.
+    for (const turnId of waiting.toReversed()) if (!(await run({ turnId }))) return;
+  };
+  return (
+    <Button
+      variant="ghost"
+      size="sm"
+      className="-my-1 ml-auto"
+      disabled={pending}
+      onClick={() => void cancelAll()}
+      data-testid="cancel-queue"
+    >
+      Cancel all
+    </Button>
   );
 }

@@ -1,11 +1,25 @@
 "use client";
 
+import type { ProcessWait } from "@/lib/backend/wire.gen";
 import { stateOf, type ShownState, type Turns } from "@/lib/chat/turns";
 
+import { waitSentence } from "./wait";
+
 /** Says in words, for those who listen, what the page shows; changes with a state, never with a word of an answer. */
-export function StatusLine({ turns, askCount }: { turns: Turns; askCount: number }) {
+export function StatusLine({
+  turns,
+  askCount,
+  wait,
+}: {
+  turns: Turns;
+  askCount: number;
+  /** Why the next message waits, if it waits for a process. */
+  wait: ProcessWait | null;
+}) {
   const latest = turns.running ?? turns.shown.at(-1);
-  const text = askCount > 0 ? "The agent waits for your answer." : latest ? TEXTS[stateOf(latest)] : "";
+  const state = latest ? stateOf(latest) : null;
+  const told = state === "queued" && wait !== null ? waitSentence(wait) : state === null ? "" : TEXTS[state];
+  const text = askCount > 0 ? "The agent waits for your answer." : told;
   return (
     <p role="status" aria-live="polite" className="sr-only" data-testid="status-line">
       {text}

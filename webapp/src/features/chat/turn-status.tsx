@@ -16,10 +16,11 @@ import {
 import type { ReactNode } from "react";
 import { toast } from "sonner";
 
+import { RouteLink } from "@/components/route-link";
 import { Button } from "@/components/ui/button";
 import { Tooltip } from "@/components/ui/tooltip";
 import { useAction, useConnection } from "@/lib/backend/react";
-import type { TurnSummary } from "@/lib/backend/wire.gen";
+import type { ChatState, ProcessWait, TurnSummary } from "@/lib/backend/wire.gen";
 import { stateOf, type TurnItem } from "@/lib/chat/turns";
 import { readable } from "@/lib/text/sanitise";
 import { clockTime, elapsed } from "@/lib/text/time";
@@ -28,6 +29,7 @@ import { cn } from "@/lib/utils";
 
 import { useChatContext } from "./chat-context";
 import { TurnFacts } from "./turn-facts";
+import { waitSentence } from "./wait";
 
 /** How a turn stands: always there, and with what can be done about it. */
 export function TurnStatus({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: boolean }) {
@@ -45,7 +47,7 @@ export function TurnStatus({ item, waitsForAnswer }: { item: TurnItem; waitsForA
 }
 
 function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: boolean }) {
-  const { away, store, canWrite, chatState } = useChatContext();
+  const { away, gone, wait, machineId, store, canWrite, chatState } = useChatContext();
   const { summary } = item;
   const state = stateOf(item);
   switch (state) {
@@ -71,7 +73,15 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
     case "queued":
       return (
         <>
-          <Line icon={<ClockIcon />} text={queuedText(away, chatState)} />
+          <Line icon={<ClockIcon />} text={queuedText(away, wait, chatState)} />
+          {away === null && wait !== null && machineId !== null && (
+            <RouteLink
+              to={{ page: "machine", machineId, tab: "health" }}
+              className="rounded-sm text-muted-foreground underline underline-offset-4 outline-none hover:text-foreground focus-visible:ring-[3px] focus-visible:ring-ring/50"
+            >
+              How the machine is
+            </RouteLink>
+          )}
           {summary && <Cancel turn={summary} label="Cancel" />}
         </>
       );
@@ -79,7 +89,13 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
     case "streaming":
       return (
         <>
-          <Running turn={summary} waitsForAnswer={waitsForAnswer} away={away} begun={state === "streaming"} />
+          <Running
+            turn={summary}
+            waitsForAnswer={waitsForAnswer}
+            away={away}
+            gone={gone}
+            begun={state === "streaming"}
+          />
         </>
       );
     case "completed":
@@ -127,7 +143,7 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
     case "cancelled":
       return (
         <>
-          <Line icon={<CircleSlashIcon />} text={item.parts.length > 0 ? "Stopped" : "Cancelled"} />
+          <Line icon={<CircleSlashIcon />} text={cancelledText(item)} testId="turn-reason" />
           <TurnFacts item={item} />
         </>
       );
@@ -141,8 +157,15 @@ function StatusBody({ item, waitsForAnswer }: { item: TurnItem; waitsForAnswer: 
   }
 }
 
-function queuedText(away: string | null, chatState: string): string {
+function cancelledText({ summary, parts }: TurnItem): string {
+  // Its reason says more than that it was stopped, and begins with it.
+  if (summary?.reason) return readable(summary.reason);
+  return summary?.deliveredAt == null && parts.length === 0 ? "Cancelled" : "Stopped";
+}
+
+function queuedText(away: string | null, wait: ProcessWait | null, chatState: ChatState): string {
   if (away !== null) return `Waiting. ${away} It is delivered when the machine is back.`;
+  if (wait !== null) return waitSentence(wait);
   switch (chatState) {
     case "requested":
     case "starting":
@@ -158,11 +181,13 @@ function Running({
   turn,
   waitsForAnswer,
   away,
+  gone,
   begun,
 }: {
   turn: TurnSummary | null;
   waitsForAnswer: boolean;
   away: string | null;
+  gone: boolean;
   begun: boolean;
 }) {
   const now = useNow();
@@ -170,6 +195,7 @@ function Running({
   const asOf = connection.kind === "stale" ? `, as of ${clockTime(connection.since)}` : null;
   const workedMs = turn?.deliveredAt == null ? null : Math.max(0, now - turn.deliveredAt);
   const cancelling = turn?.cancelRequested === true;
+  if (gone && away !== null && turn) return <LastSeenWorking turn={turn} away={away} />;
   const text = cancelling
     ? "Stopping…"
     : waitsForAnswer
@@ -193,6 +219,27 @@ function Running({
       {away !== null && (
         <span className="text-muted-foreground">{away} What it did since then shows when it is back.</span>
       )}
+    </>
+  );
+}
+
+/** Under way when its machine was last seen: nothing turns here, since nobody knows whether anything turns there. */
+function LastSeenWorking({ turn, away }: { turn: TurnSummary; away: string }) {
+  return (
+    <>
+      <Line
+        icon={<ClockIcon />}
+        tone="text-wait"
+        text={
+          turn.cancelRequested
+            ? "Was to stop when its machine was last seen"
+            : "Was working when its machine was last seen"
+        }
+      />
+      <span className="min-w-0 text-muted-foreground">
+        {away} What it did since then shows when it is back, or stop it here now.
+      </span>
+      <Cancel turn={turn} label="Stop" />
     </>
   );
 }
@@ -221,14 +268,17 @@ function Verified({ item }: { item: TurnItem }) {
 }
 
 export function Cancel({ turn, label }: { turn: TurnSummary; label: string }) {
+  const { gone } = useChatContext();
   const { run, pending } = useAction("worker.chat.cancelTurn", (error) =>
     toast.error("The message was not cancelled", { description: error.message }),
   );
+  // A machine that is gone never hears of the request; asked again, the backend ends the turn without it.
+  const asked = turn.cancelRequested && !gone;
   return (
     <Button
       size="sm"
       variant="ghost"
-      disabled={pending || turn.cancelRequested}
+      disabled={pending || asked}
       onClick={() => void run({ turnId: turn.id })}
       data-testid="cancel-turn"
     >

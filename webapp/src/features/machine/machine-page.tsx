@@ -29,6 +29,7 @@ import type { MachineSummary, MachineView, RegistrationKeyReply, WorkerId } from
 import { navigate, type Route } from "@/lib/route";
 
 import { AddWorkerDialog, AddWorkerForm } from "./add-worker-dialog";
+import { Health } from "./health";
 import { MachineFacts } from "./machine-facts";
 import { MachineTabs } from "./machine-tabs";
 import { WorkerCard } from "./worker-card";
@@ -94,6 +95,8 @@ function MachineBody({ view, route }: { view: MachineView; route: MachineRoute }
         <Scrolled>
           {tab === "activity" ? (
             <ActivityList machine={machine} />
+          ) : tab === "health" ? (
+            <Health view={view} />
           ) : (
             <Workers view={view} highlighted={"worker" in route ? route.worker : undefined} />
           )}

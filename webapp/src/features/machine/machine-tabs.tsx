@@ -11,6 +11,7 @@ export function MachineTabs({ route, workerCount }: { route: MachineRoute; worke
     { id: "workers", text: "Workers", to: { page: "machine", machineId } },
     { id: "files", text: "Files", to: { page: "machine", machineId, tab: "files", directory: "" } },
     { id: "activity", text: "Activity", to: { page: "machine", machineId, tab: "activity" } },
+    { id: "health", text: "Health", to: { page: "machine", machineId, tab: "health" } },
   ] as const;
   return (
     <nav aria-label="Parts of this machine" className="flex shrink-0 gap-1 border-b px-3 md:px-4">

@@ -12,6 +12,12 @@ export function clockTime(at: Timestamp, now: number = Date.now()): string {
   return `${date.toLocaleDateString(undefined, { day: "numeric", month: "short", ...withYear })}, ${time}`;
 }
 
+/** `14:02:31`, with the day where it was not today: where seconds count. */
+export function exactTime(at: Timestamp, now: number = Date.now()): string {
+  const seconds = String(new Date(at).getSeconds()).padStart(2, "0");
+  return `${clockTime(at, now)}:${seconds}`;
+}
+
 /** `now`, `5m`, `3h`, `2d`, then the day: for lists, where a column is narrow. */
 export function shortAge(at: Timestamp, now: number = Date.now()): string {
   const age = now - at;

@@ -10,7 +10,7 @@ import {
   type WaysIn,
 } from "../backend";
 import { Cell } from "../observable";
-import type { ErrorCode } from "../wire.gen";
+import type { ErrorCode, MachineSummary } from "../wire.gen";
 import { FakeDirectories } from "./directories";
 import { FakeAgent } from "./script";
 import { seed } from "./seed";
@@ -141,16 +141,7 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
     "machine.list": () => ({ machines: world.machines.map((row) => world.counted(row)) }),
     "machine.view": ({ machineId }) =>
       world.machineView(machineId) ?? refuse("not_found", "This machine does not exist."),
-    "machine.health": ({ machineId }) => {
-      const { presence, pendingAskCount } = world.counted(machine(machineId));
-      return {
-        presence,
-        epoch: presence.state === "online" ? presence.epoch : 0,
-        openTurnCount: 0,
-        openCommandCount: 0,
-        pendingAskCount,
-      };
-    },
+    "machine.health": ({ machineId }) => world.health(machine(machineId)),
     "machine.create": ({ name }) => {
       const id = world.id("mch");
       world.machines.push({
@@ -200,7 +191,8 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
       world.workers = world.workers.filter(({ id }) => id !== workerId);
       return {};
     },
-    "worker.chat.startSession": ({ workerId, title, model, agent: agentName, ownWorktree }) => {
+    "worker.chat.startSession": ({ workerId, title, model, agent: agentName, ownWorktree, continues }) => {
+      const old = continues == null ? null : chat(continues);
       const now = Date.now();
       const id = world.id("cht");
       const place = `${worker(workerId).directory}-worktrees/${id.slice(-6)}`;
@@ -218,11 +210,13 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
           createdAt: now,
           activeAt: now,
           worktree: ownWorktree ? { directory: place, branch: `orchestrator/${id.slice(-6)}`, state: "present" } : null,
+          continues: continues ?? null,
         },
         turns: [],
         asks: [],
       };
       world.chats.push(row);
+      if (old) old.summary.continuedBy = id;
       void agent.wake(row);
       return { chatSessionId: row.summary.id };
     },
@@ -249,8 +243,16 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
     },
     "worker.chat.cancelTurn": ({ turnId }) => {
       const { turn: row, chat: of } = turn(turnId);
+      if (row.summary.endedAt != null) return { turn: row.summary };
       row.summary = { ...row.summary, cancelRequested: true };
       if (row.summary.state === "queued") row.summary = { ...row.summary, state: "cancelled", endedAt: Date.now() };
+      else if (!isConnected(machine(of.summary.machineId))) {
+        world.end(row, "cancelled", {
+          reason: "Stopped while the machine was away; it may have worked on for a while.",
+        });
+        row.summary = { ...row.summary, cancelRequested: false };
+        if (of.summary.state === "busy") of.summary.state = "ready";
+      }
       for (const ask of of.asks.filter((open) => open.turnId === turnId && open.state === "pending")) {
         ask.state = "withdrawn";
         agent.answered(ask.id, { kind: "reject" });
@@ -287,6 +289,10 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
       return { turns: page.map((row) => world.record(row)), hasEarlier: page.length < before.length };
     },
   };
+}
+
+function isConnected({ presence }: MachineSummary): boolean {
+  return presence.state === "online" || presence.state === "draining";
 }
 
 function refuse(code: ErrorCode, message: string): never {

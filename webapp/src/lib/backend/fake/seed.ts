@@ -31,7 +31,8 @@ export function seed(world: FakeWorld, now = Date.now()): void {
   machine(world, "new-server", { state: "never" }, null);
 
   const api = worker(world, laptop, "api-server", "repos/api-server");
-  worker(world, laptop, "docs", "repos/docs");
+  const docs = worker(world, laptop, "docs", "repos/docs");
+  const nightly = worker(world, laptop, "nightly", "repos/nightly");
   const train = worker(world, box, "nightly-builds", "ci/nightly");
   worker(world, mini, "ios-app", "ios-app");
 
@@ -78,12 +79,41 @@ export function seed(world: FakeWorld, now = Date.now()): void {
   chat(world, api, "Explain the retry logic", "hibernated", now - 300 * MINUTE);
   const failed = chat(world, api, "Migrate to the new config", "failed", now - 900 * MINUTE);
   failed.summary.reason = "The port it was given is taken. Nothing was changed.";
+  const waiting = chat(world, docs, "Check the links", "hibernated", now - 40_000);
+  world.addTurn(waiting, "Check every link in the docs and fix those that are dead.", now - 40_000);
+  waiting.wait = { ahead: 2, processes: 6, processLimit: 6, forMemory: false };
+  world.statuses.set(laptop.id, {
+    at: now - 4_000,
+    status: {
+      startedAt: now - 95 * MINUTE,
+      reconnects: 3,
+      processes: 6,
+      processLimit: 6,
+      memoryBytes: 2_900_000_000,
+      memoryLimitBytes: 6 * 1024 ** 3,
+      waiting: [waiting.summary.id],
+      spooledBytes: 18_432,
+      pendingCalls: 1,
+      errors: [
+        { at: now - 52 * MINUTE, message: "The backend was away for 38 s: connection reset by peer." },
+        {
+          at: now - 14 * MINUTE,
+          message: "opencode of a chat in repos/api-server ended by itself (signal 9) and was started again.",
+        },
+      ],
+    },
+  });
+  const before = chat(world, train, "Weekly cost report", "closed", now - 200 * MINUTE);
+  done(world, before, "What did our builds cost this week?", now - 210 * MINUTE);
+  const after = chat(world, nightly, "Weekly cost report", "ready", now - 190 * MINUTE);
+  after.summary.continues = before.summary.id;
+  before.summary.continuedBy = after.summary.id;
   const away = chat(world, train, "Nightly: dependency report", "busy", now - 18 * MINUTE);
   const cut = world.addTurn(away, "Summarise what changed in our dependencies this week.", now - 30 * MINUTE);
   cut.summary = { ...cut.summary, deliveredAt: now - 30 * MINUTE };
   world.write(cut, { op: "append", part: "p1", kind: "text", delta: "I'll read the lock file's history first." });
   world.end(cut, "interrupted", {
-    reason: "The agent was restarted in the middle of the answer.",
+    reason: "The agent was restarted while this turn ran.",
     now: now - 20 * MINUTE,
   });
   world.addTurn(away, "Then open a pull request with the safe ones.", now - 10 * MINUTE);

@@ -4,9 +4,12 @@ import type {
   ChatView,
   Chunk,
   FullMessage,
+  MachineHealth,
+  MachineStatus,
   MachineSummary,
   MachineView,
   Part,
+  ProcessWait,
   TurnRecord,
   TurnState,
   TurnSummary,
@@ -16,6 +19,7 @@ import { textHash } from "../../transcript/hash";
 import { applyChunks, EMPTY_TRANSCRIPT } from "../../transcript/transcript";
 
 const VIEW_MAX_TURNS = 100;
+const LEASE_MS = 45_000;
 const ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 
 export interface FakeTurn {
@@ -29,6 +33,8 @@ export interface FakeChat {
   summary: ChatSummary;
   turns: FakeTurn[];
   asks: Ask[];
+  /** Set while its machine has no process for it. */
+  wait?: ProcessWait | null;
 }
 
 /** The rows of the fake: what a backend would have on disk. */
@@ -36,6 +42,8 @@ export class FakeWorld {
   machines: MachineSummary[] = [];
   workers: WorkerSummary[] = [];
   chats: FakeChat[] = [];
+  /** What machines told last of their own work, and when. */
+  readonly statuses = new Map<string, { status: MachineStatus; at: number }>();
   readonly owner = "per_00000000000000000000000000";
   readonly #changed = new Set<() => void>();
   readonly #streams = new Map<string, Set<() => void>>();
@@ -119,6 +127,7 @@ export class FakeWorld {
       hasEarlier: chat.turns.length > turns.length,
       asks: chat.asks.filter(({ state }) => state === "pending"),
       stream: running ? `/v1/streams/turn/${running.summary.id}` : null,
+      wait: chat.wait ?? null,
     };
   }
 
@@ -139,6 +148,25 @@ export class FakeWorld {
         .filter(({ summary }) => summary.machineId === id)
         .map((chat) => this.summary(chat))
         .sort((a, b) => b.activeAt - a.activeAt),
+    };
+  }
+
+  health(machine: MachineSummary): MachineHealth {
+    const { presence } = machine;
+    const told = this.statuses.get(machine.id);
+    const turns = this.chats.filter(({ summary }) => summary.machineId === machine.id).flatMap((chat) => chat.turns);
+    const lastSeen =
+      presence.state === "never" ? null : presence.state === "online" ? (told?.at ?? presence.since) : presence.since;
+    return {
+      presence,
+      epoch: presence.state === "online" ? presence.epoch : presence.state === "never" ? 0 : 1,
+      seenAt: lastSeen,
+      leaseUntil: lastSeen === null ? null : lastSeen + LEASE_MS,
+      openTurnCount: turns.filter(({ summary }) => summary.endedAt == null).length,
+      openCommandCount: 0,
+      pendingAskCount: this.counted(machine).pendingAskCount,
+      status: told?.status ?? null,
+      statusAt: told?.at ?? null,
     };
   }
 
