@@ -386,6 +386,10 @@ impl Chat {
             .is_some_and(|turn| &turn.id == id && turn.awaits(seq))
     }
 
+    pub(super) fn spooled_bytes(&self) -> usize {
+        self.turn.as_ref().map_or(0, ActiveTurn::spooled_bytes)
+    }
+
     /// When what has been gathered for the next append is to go, if it waits for nothing but time.
     pub(super) fn append_at(&self) -> Option<Timestamp> {
         self.turn.as_ref().and_then(ActiveTurn::append_at)

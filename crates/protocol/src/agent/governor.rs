@@ -61,6 +61,18 @@ impl Governor {
         }
     }
 
+    pub(super) fn process_limit(&self) -> usize {
+        self.process_limit
+    }
+
+    pub(super) fn memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes
+    }
+
+    pub(super) fn memory_limit_bytes(&self) -> Option<u64> {
+        self.memory_limit_bytes
+    }
+
     pub(super) fn waiting(&self) -> &VecDeque<ChatSessionId> {
         &self.waiting
     }

@@ -85,6 +85,11 @@ impl Lanes {
         self.last_id + 1
     }
 
+    /// How many calls wait for their answer.
+    pub(super) fn len(&self) -> usize {
+        self.lanes.values().map(VecDeque::len).sum()
+    }
+
     pub(super) fn is_empty(&self, lane: &Lane) -> bool {
         self.lanes.get(lane).is_none_or(VecDeque::is_empty)
     }

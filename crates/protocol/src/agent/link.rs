@@ -153,6 +153,9 @@ impl Link {
 
 impl AgentCore {
     pub(super) fn on_connected(&mut self, now: Timestamp, result: Result<ConnectReply, Failure>) {
+        if let Err(failure) = &result {
+            self.account.note_failure(now, failure);
+        }
         match result {
             Ok(reply) => {
                 self.commands
@@ -184,6 +187,7 @@ impl AgentCore {
 
     /// Something that was sent on the connection has no answer, or a refusal that concerns the connection.
     pub(super) fn on_failure(&mut self, now: Timestamp, failure: Failure) {
+        self.account.note_failure(now, &failure);
         match failure {
             Failure::Refused(error) if error.is_fenced() => self.exit(ExitReason::Fenced(error)),
             Failure::Refused(error) if error.code == ErrorCode::Revoked => {
@@ -215,14 +219,12 @@ impl AgentCore {
             },
             LinkState::Up { heartbeat_at } if heartbeat_at <= now => {
                 let draining = self.phase != Phase::Working;
+                let status = Some(self.status());
                 self.lanes.push(
                     Lane::Heartbeat,
                     Purpose::Heartbeat,
                     "machine.heartbeat",
-                    &HeartbeatArgs {
-                        draining,
-                        status: None,
-                    },
+                    &HeartbeatArgs { draining, status },
                 );
                 let heartbeat_ms = self
                     .link

@@ -10,6 +10,7 @@ mod command;
 mod governor;
 mod lanes;
 mod link;
+mod status;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,6 +35,7 @@ pub use lanes::{CallId, Lane};
 use lanes::{Lanes, Purpose};
 pub use link::DeadlineName;
 use link::Link;
+use status::Account;
 
 /// What an agent is given when it starts.
 #[derive(Debug, Clone)]
@@ -237,6 +239,7 @@ pub struct AgentCore {
     /// The machine's clock may be set back; every time in here is a steady one.
     clock: Steady,
     outputs: VecDeque<Output>,
+    account: Account,
 }
 
 impl AgentCore {
@@ -257,6 +260,7 @@ impl AgentCore {
             phase: Phase::Working,
             clock: Steady::default(),
             outputs: VecDeque::from([Output::Connect]),
+            account: Account::default(),
         }
     }
 
@@ -266,6 +270,7 @@ impl AgentCore {
             return;
         }
         let now = self.clock.at(now);
+        self.account.begin(now);
         match input {
             Input::Time => {}
             Input::Connected(result) => self.on_connected(now, result),
@@ -282,6 +287,9 @@ impl AgentCore {
             Input::ChunksRead(chat, turn, result) => self.on_chunks_read(now, &chat, &turn, result),
             Input::WorkerChecked(worker, result) => self.on_worker_checked(worker, result),
             Input::ProcessStarted(chat, generation, result) => {
+                if let Err(reason) = &result {
+                    self.account.note(now, reason);
+                }
                 self.with_chat(&chat, generation, |chat| chat.on_started(now, result));
             }
             Input::ProcessStopped(chat, generation) => {
@@ -373,6 +381,7 @@ impl AgentCore {
 
     fn on_inbox(&mut self, now: Timestamp, mut inbox: Inbox) {
         if self.link.come_up(now) {
+            self.account.count_connection();
             self.lanes.resend_all();
             for chat in self.chats.values_mut() {
                 chat.resend();

@@ -209,6 +209,11 @@ impl ActiveTurn {
         true
     }
 
+    /// How much of the answer the backend has not taken yet.
+    pub(super) fn spooled_bytes(&self) -> usize {
+        self.spool_bytes
+    }
+
     /// The process has told something of its answer.
     pub(super) fn has_begun(&self) -> bool {
         self.next_chunk_seq > 0

@@ -1,0 +1,94 @@
+//! What the machine tells about its own work, for whoever looks into a problem.
+
+use std::collections::VecDeque;
+
+use super::{AgentCore, Failure};
+use crate::limits::{STATUS_ERRORS_MAX, STATUS_WAITING_MAX};
+use crate::time::Timestamp;
+use crate::wire::{MachineError, MachineStatus};
+
+/// What is remembered only to be told.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    started_at: Option<Timestamp>,
+    connections: u32,
+    errors: VecDeque<MachineError>,
+}
+
+impl Account {
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        self.started_at.get_or_insert(now);
+    }
+
+    /// The backend was found, for the first time or again.
+    pub(super) fn count_connection(&mut self) {
+        self.connections = self.connections.saturating_add(1);
+    }
+
+    /// Something went wrong. The same thing again and again is one entry, with its latest time.
+    pub(super) fn note(&mut self, now: Timestamp, message: &str) {
+        self.errors.retain(|error| error.message != message);
+        self.errors.push_back(MachineError {
+            at: now,
+            message: message.to_owned(),
+        });
+        if self.errors.len() > STATUS_ERRORS_MAX {
+            self.errors.pop_front();
+        }
+    }
+
+    pub(super) fn note_failure(&mut self, now: Timestamp, failure: &Failure) {
+        match failure {
+            Failure::Refused(error) => self.note(now, &error.message),
+            Failure::Lost(reason) => self.note(now, &format!("The backend was lost: {reason}")),
+        }
+    }
+}
+
+impl AgentCore {
+    pub(super) fn status(&self) -> MachineStatus {
+        let account = &self.account;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let spooled: usize = self.chats.values().map(|chat| chat.spooled_bytes()).sum();
+        MachineStatus {
+            started_at: account.started_at.unwrap_or_default(),
+            reconnects: account.connections.saturating_sub(1),
+            processes: count(self.process_count()),
+            process_limit: count(self.governor.process_limit()),
+            memory_bytes: self.governor.memory_bytes(),
+            memory_limit_bytes: self.governor.memory_limit_bytes(),
+            waiting: self
+                .governor
+                .waiting()
+                .iter()
+                .take(STATUS_WAITING_MAX)
+                .cloned()
+                .collect(),
+            spooled_bytes: spooled as u64,
+            pending_calls: count(self.lanes.len()),
+            errors: account.errors.iter().cloned().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_bounded_and_a_repeated_one_is_told_once() {
+        let mut account = Account::default();
+        let ms = Timestamp::from_ms;
+        for n in 0..100 {
+            account.note(ms(n), &format!("error {n}"));
+            account.note(ms(n), "always this one");
+        }
+        assert_eq!(account.errors.len(), STATUS_ERRORS_MAX);
+        let repeated = account
+            .errors
+            .iter()
+            .filter(|error| error.message == "always this one");
+        assert_eq!(repeated.count(), 1);
+        assert_eq!(account.errors.back().map(|error| error.at), Some(ms(99)));
+    }
+}
