@@ -208,6 +208,8 @@ impl Side {
             Step::Settle => format!("{:?}", self.streams.settle().await),
             Step::SettleAmid(appends) => {
                 let mut results = String::new();
+                // The sweeper settles on its own time; two at once are refused.
+                let _alone = self.streams.inner.settling.lock().await;
                 let mut left = self.streams.gather().await.ok();
                 for wanted in appends {
                     let append = self.append(wanted);
