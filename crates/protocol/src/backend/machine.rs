@@ -489,6 +489,7 @@ impl<R: Rows> Backend<'_, R> {
         }
         if was != link || was_over {
             self.machine_changed(machine)?;
+            self.waits_changed(machine)?;
         }
         save(self.rows, &path, &row)
     }
