@@ -472,7 +472,7 @@ impl AgentCore {
                 self.phase = Phase::Draining {
                     until: now.plus_ms(self.config.drain_ms),
                 };
-                self.link.heartbeat_now(now);
+                self.link.heartbeat_by(now);
             }
             Phase::Draining { .. } => self.leave(),
             Phase::Leaving | Phase::Ended => {}
@@ -539,6 +539,7 @@ impl AgentCore {
             );
         }
         self.lanes.send(&self.link, &mut self.outputs);
+        self.hurry_status(now);
         if self.phase == Phase::Leaving && self.process_count() == 0 {
             self.say_goodbye();
         }
@@ -557,3 +558,6 @@ impl AgentCore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
