@@ -7,7 +7,7 @@ use crate::error::{CallError, ErrorCode};
 use crate::limits::{BACKOFF_FIRST_MS, BACKOFF_MAX_MS, HEARTBEAT_MS};
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::wire::{ConnectReply, DisconnectArgs};
+use crate::wire::{ConnectArgs, ConnectReply, DisconnectArgs, MachineInfo, WIRE_VERSION};
 
 /// What a deadline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,6 +185,23 @@ impl AgentCore {
             }
             Err(Failure::Refused(_) | Failure::Lost(_)) => self.link.go_down(now),
         }
+    }
+
+    /// Tells by the same connection what has become known since it began.
+    pub(super) fn on_info(&mut self, info: MachineInfo) {
+        if self.config.info == info || self.phase != Phase::Working {
+            return;
+        }
+        self.config.info = info.clone();
+        let args = ConnectArgs {
+            machine_id: self.config.machine_id.clone(),
+            secret: self.config.secret.clone(),
+            wire_version: WIRE_VERSION,
+            nonce: Some(self.config.nonce.clone()),
+            info,
+        };
+        self.lanes
+            .push(Lane::Machine, Purpose::Report, "machine.connect", &args);
     }
 
     /// Something that was sent on the connection has no answer, or a refusal that concerns the connection.

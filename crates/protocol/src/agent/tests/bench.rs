@@ -37,6 +37,7 @@ impl Bench {
         let core = AgentCore::new(AgentConfig {
             machine_id: machine_id.clone(),
             secret: Secret::new("oms_x"),
+            nonce: Secret::new("omn_x"),
             info: MachineInfo::default(),
             hibernate_after_ms: 24 * 60 * 60 * 1_000,
             drain_ms: 60_000,
