@@ -9,7 +9,7 @@ use crate::limits::{STATUS_ERRORS_MAX, STATUS_WAITING_MAX};
 use crate::time::Timestamp;
 use crate::wire::{HeartbeatArgs, MachineError, MachineStatus};
 
-/// How soon after a sign of life the next one may be, where somebody has begun or ended to wait for a process.
+/// How soon after a sign of life the next one may be, where there is something to tell.
 const TELL_EVERY_MS: u64 = 1_000;
 
 /// What is remembered only to be told.
@@ -20,8 +20,8 @@ pub(super) struct Account {
     errors: VecDeque<MachineError>,
     /// When the machine last told how it is.
     told_at: Option<Timestamp>,
-    /// Who waits for a process, as the backend was told last on this connection.
-    told_waiting: Vec<ChatSessionId>,
+    /// Who waits for a process, as the backend was told last; `None` while it was told nothing on this connection.
+    told_waiting: Option<Vec<ChatSessionId>>,
 }
 
 impl Account {
@@ -34,9 +34,9 @@ impl Account {
         self.connections = self.connections.saturating_add(1);
     }
 
-    /// The backend knows of no one who waits: a connection has begun.
+    /// What was told on an earlier connection counts no more.
     pub(super) fn begin_epoch(&mut self) {
-        self.told_waiting.clear();
+        self.told_waiting = None;
     }
 
     /// Something went wrong. The same thing again and again is one entry, with its latest time.
@@ -67,7 +67,7 @@ impl AgentCore {
         }
         let status = self.status();
         self.account.told_at = Some(now);
-        self.account.told_waiting.clone_from(&status.waiting);
+        self.account.told_waiting = Some(status.waiting.clone());
         let args = HeartbeatArgs {
             draining: self.phase != Phase::Working,
             status: Some(status),
@@ -80,10 +80,13 @@ impl AgentCore {
         );
     }
 
-    /// A person is to see soon that a message waits for a process, or does no longer.
+    /// A person is to see soon how a machine is that has come, and that a message waits for a process, or does no
+    /// longer.
     pub(super) fn hurry_status(&mut self, now: Timestamp) {
         let waiting = self.governor.waiting().iter().take(STATUS_WAITING_MAX);
-        if self.lanes.is_empty(&Lane::Heartbeat) && !waiting.eq(&self.account.told_waiting) {
+        let told = &self.account.told_waiting;
+        let is_told = told.as_ref().is_some_and(|told| waiting.eq(told));
+        if self.lanes.is_empty(&Lane::Heartbeat) && !is_told {
             let told_at = self.account.told_at;
             self.link
                 .heartbeat_by(told_at.map_or(now, |at| at.plus_ms(TELL_EVERY_MS).max(now)));
