@@ -89,6 +89,15 @@ export default defineSchema({
     "machine",
   ]),
 
+  /** Who waits for a process there, by `statuses`, while anybody does; written only when it differs. */
+  waits: defineTable({
+    machine: v.string(),
+    processes: v.number(),
+    processLimit: v.number(),
+    /** The next one first. */
+    waiting: v.array(v.string()),
+  }).index("by_machine", ["machine"]),
+
   workers: defineTable({
     id: v.string(),
     machine: v.string(),

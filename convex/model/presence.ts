@@ -115,6 +115,11 @@ export async function isConnected(ctx: MutationCtx, machine: string): Promise<bo
   return isLinked && lease !== null && holds(lease);
 }
 
+/** Whether the machine is there and takes what is new, as a person sees it. */
+export async function isUp(ctx: QueryCtx, machine: string): Promise<boolean> {
+  return (await presenceRow(ctx, machine))?.link === "up";
+}
+
 export async function forgetPresence(ctx: MutationCtx, machine: string): Promise<void> {
   for (const row of [await presenceRow(ctx, machine), await leaseRow(ctx, machine)]) {
     if (row !== null) {

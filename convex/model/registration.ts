@@ -135,6 +135,10 @@ export async function connect(ctx: MutationCtx, _: Nobody, args: ConnectArgs): P
     );
   }
   if (known >= 0) {
+    // By now it may know whether opencode runs there; its first request, which may come late, does not.
+    if (args.info.opencodeVersion != null || args.info.problem != null) {
+      await ctx.db.patch(machine._id, { info: boundedInfo(args.info) });
+    }
     await setLink(ctx, machine.id, "up");
     return connected(credentials.epoch, connectionToken(machine.id, credentials.epoch, nonce));
   }

@@ -4,10 +4,12 @@ import type { Doc } from "../functions/_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
 import { LIMITS, type MachineStatus } from "./gen/wire";
 import { boundedReason } from "./texts";
+import { forgetWaits, keepWaits } from "./waits";
 
 /** The machine has told how it is. */
 export async function keepStatus(ctx: MutationCtx, machine: string, status: MachineStatus): Promise<void> {
   const told = { machine, at: Date.now(), status: bounded(status) };
+  await keepWaits(ctx, machine, told.status);
   const earlier = await statusRow(ctx, machine);
   if (earlier === null) {
     await ctx.db.insert("statuses", told);
@@ -22,6 +24,7 @@ export async function forgetStatus(ctx: MutationCtx, machine: string): Promise<v
   if (row !== null) {
     await ctx.db.delete(row._id);
   }
+  await forgetWaits(ctx, machine);
 }
 
 /** A sign of life is never refused for what it tells: what is too much of it is left out. */

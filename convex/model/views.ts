@@ -23,6 +23,7 @@ import { keyRow, machinesOf } from "./machines";
 import { presenceOf } from "./presence";
 import { refusal } from "./refusal";
 import { latestTurns, messageOf, summary as turnSummary } from "./turns";
+import { processWait } from "./waits";
 import { summary as workerSummary, workersOf } from "./workers";
 
 export async function listMachines(ctx: QueryCtx, person: Person, _: NoArgs): Promise<MachineList> {
@@ -81,6 +82,7 @@ export async function viewChat(ctx: QueryCtx, person: Person, args: ChatArgs): P
     hasEarlier: hasEarlier(turns),
     asks: asks.filter((ask) => ask.state === "pending").map(askView),
     stream: current === undefined ? null : `/v1/streams/turn/${current.id}`,
+    wait: await processWait(ctx, chat),
   };
 }
 

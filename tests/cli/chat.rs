@@ -133,6 +133,22 @@ fn a_message_is_answered_and_the_exit_code_says_how() {
         )
     });
     table(&home).bind(|| insta::assert_snapshot!("sessions", home.run(&["sessions"]).text()));
+    let continued = home.run(&["chat", "--json", "--continue", &session, "and", "now?"]);
+    assert_eq!(continued.code, 0, "{}", continued.text());
+    let events = values(&continued);
+    let next = events[0]["chatSessionId"].as_str().unwrap();
+    assert_ne!(next, session, "{events:?}");
+    let known = values(&home.run(&["sessions", "--json"]));
+    let found = |id: &str| known.iter().find(|shown| shown["id"] == id).unwrap();
+    assert_eq!(found(next)["continues"], session.as_str());
+    assert_eq!(found(&session)["continuedBy"], next);
+    let heard: String = events
+        .iter()
+        .filter_map(|event| event["text"].as_str())
+        .collect();
+    assert!(heard.contains("Grüße"), "the model was told: {heard}");
+    assert_eq!(home.run(&["sessions", "end", next]).code, 0);
+
     assert_eq!(home.run(&["sessions", "end", &session]).code, 0);
     let over = chat(&["say", "again"]);
     assert_eq!(over.code, 6, "{}", over.stderr);

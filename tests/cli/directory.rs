@@ -304,7 +304,33 @@ fn a_machine_that_is_away_is_waited_for_or_not() {
             home.place("projects").join(name).is_dir() == is_there
         });
     }
-    machine.stop();
+
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/app.git", silent.local_addr().unwrap());
+    let clone = home.start(&["clone", &url, "--json"]);
+    clone.prints("\"state\":\"leased\"");
+    machine.signal(Signal::KILL);
+    machine.end();
+    until("the machine is away", || {
+        home.run(&["machines"]).stdout.contains("unknown since")
+    });
+    clone.signal(Signal::INT);
+    let cancelled = clone.end();
+    assert_eq!(cancelled.code, 51, "{}", cancelled.text());
+    let id = values(&cancelled).last().unwrap()["command"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for (args, code) in [(["follow", &id], 51), (["cancel", &id], 0)] {
+        let told = home.run(&args);
+        assert_eq!(told.code, code, "{}", told.text());
+        assert!(
+            told.stderr
+                .contains("cancelled. Stopped while the machine was away"),
+            "{}",
+            told.stderr
+        );
+    }
 }
 
 #[test]

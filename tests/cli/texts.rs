@@ -86,6 +86,7 @@ fn settings_are_shown_with_their_sources_and_no_secrets() {
     let home = Home::new()
         .with("ORCHESTRATOR_LISTEN", "127.0.0.1:8123")
         .with("ORCHESTRATOR_TOKEN", "opt_this-is-secret")
+        .with("ORCHESTRATOR_MAX_PROCESSES", "2")
         .with(
             "ORCHESTRATOR_OPENCODE_CONFIG",
             r#"{"provider":{"x":{"options":{"apiKey":"this-is-secret"}}}}"#,
@@ -97,7 +98,14 @@ fn settings_are_shown_with_their_sources_and_no_secrets() {
         "listen = \"127.0.0.1:9999\"\nroot = \"~/projects\"\ndrain_seconds = 7\n",
     )
     .unwrap();
-    let shown = home.run(&["config", "show", "--backend", "http://example.org"]);
+    let shown = home.run(&[
+        "config",
+        "show",
+        "--backend",
+        "http://example.org",
+        "--max-memory-mib",
+        "4096",
+    ]);
     table(&home).bind(|| insta::assert_snapshot!("config-show", shown.text()));
     let json = home.run(&["config", "show", "--json"]);
     for output in [&shown.text(), &json.text()] {
@@ -145,6 +153,7 @@ fn what_can_not_be_done_is_said_in_a_line() {
             &["config", "show", "--config", "nowhere.toml"],
         ),
         ("bad-listen", 3, &["hub", "--listen", "here"]),
+        ("no-processes", 3, &["machine", "--max-processes", "0"]),
         (
             "bad-public-url",
             3,

@@ -324,14 +324,36 @@ fn doctor_finds_what_is_wrong() {
 #[test]
 fn doctor_says_how_machines_are() {
     let home = Home::new();
-    let up = home.up(&[]);
-    let findings = values(&home.run(&["doctor", "--json"]));
-    let health: Vec<_> = findings
-        .iter()
-        .filter(|finding| finding["check"] == "health")
-        .collect();
-    assert_eq!(health.len(), 1, "{findings:?}");
-    assert_ne!(health[0]["verdict"], "bad", "{findings:?}");
+    let up = home.up(&["--max-processes", "3", "--max-memory-mib", "512"]);
+    let mut findings = Vec::new();
+    until("the machine tells how it is", || {
+        findings = values(&home.run(&["doctor", "--json"]));
+        findings.retain(|finding| finding["check"] == "health");
+        findings[0]["health"]["status"].is_object()
+    });
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    let (finding, health) = (&findings[0], &findings[0]["health"]);
+    assert_eq!(finding["verdict"], "good", "{finding}");
+    assert_eq!(health["presence"]["state"], "online");
+    assert_eq!(health["epoch"], 1);
+    let lease_ms = health["leaseUntil"].as_u64().unwrap() - health["seenAt"].as_u64().unwrap();
+    assert_eq!(lease_ms, protocol::limits::LEASE_MS);
+    for nothing in ["openTurnCount", "openCommandCount", "pendingAskCount"] {
+        assert_eq!(health[nothing], 0, "{nothing}");
+    }
+    let status = &health["status"];
+    assert_eq!(status["processes"], 0);
+    assert_eq!(status["processLimit"], 3, "as was said");
+    assert_eq!(status["memoryLimitBytes"], 512 * 1024 * 1024, "as was said");
+    assert_eq!(status["reconnects"], 0);
+    assert_eq!(status["spooledBytes"], 0);
+    assert_eq!(status["waiting"], serde_json::json!([]));
+    assert_eq!(status["errors"], serde_json::json!([]));
+    let started_at = status["startedAt"].as_u64().unwrap();
+    assert!(
+        started_at <= health["statusAt"].as_u64().unwrap(),
+        "{health}"
+    );
     let nobody = home.run(&["doctor", "--machine", "nobody"]);
     assert_eq!(nobody.code, 7, "{}", nobody.text());
     assert!(nobody.stderr.contains(&hostname()), "{}", nobody.stderr);

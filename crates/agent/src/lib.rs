@@ -141,6 +141,7 @@ impl Builder {
         let config = AgentConfig {
             machine_id: self.credentials.machine_id,
             secret: self.credentials.secret,
+            nonce: transport::new_secret("omn"),
             info,
             hibernate_after_ms: self.hibernate_after_ms,
             drain_ms: self.drain_ms,

@@ -10,7 +10,7 @@ use opencode_driver::Driver;
 use protocol::agent::{AgentConfig, AgentCore, ExitReason, Failure, Input, Output, WatchId};
 use protocol::ids::ChatSessionId;
 use protocol::secret::Secret;
-use protocol::wire::{ConnectArgs, WIRE_VERSION};
+use protocol::wire::{ConnectArgs, MachineInfo, WIRE_VERSION};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -50,13 +50,14 @@ pub(crate) async fn run(parts: Parts) -> ExitReason {
     let (inputs, mut arrived) = mpsc::channel(INPUT_QUEUE);
     let mut core = AgentCore::new(config.clone());
     let mut shell = Shell {
+        info: config.info.clone(),
+        is_checking: false,
         config,
         root,
         commands: Commands::new(directories.clone(), inputs.clone()),
         directories,
         transport,
         driver,
-        nonce: transport::new_secret("omn"),
         inputs,
         tasks: JoinSet::new(),
         watch: None,
@@ -106,8 +107,10 @@ struct Shell {
     commands: Commands,
     transport: Arc<dyn Transport>,
     driver: Arc<dyn Driver>,
-    /// Names this process's connection: a repeated request is not a new connection.
-    nonce: Secret,
+    /// What the machine tells about itself, with what the driver has said by now.
+    info: MachineInfo,
+    /// The driver is being asked whether it works.
+    is_checking: bool,
     inputs: mpsc::Sender<Input>,
     tasks: JoinSet<()>,
     /// The watch of the inbox.
@@ -234,22 +237,16 @@ impl Shell {
     }
 
     fn connect(&mut self) {
-        let (transport, driver) = (Arc::clone(&self.transport), Arc::clone(&self.driver));
-        let config = self.config.clone();
-        let nonce = Some(self.nonce.clone());
+        self.check_driver();
+        let transport = Arc::clone(&self.transport);
+        let args = ConnectArgs {
+            machine_id: self.config.machine_id.clone(),
+            secret: self.config.secret.clone(),
+            wire_version: WIRE_VERSION,
+            nonce: Some(self.config.nonce.clone()),
+            info: self.info.clone(),
+        };
         self.spawn(async move {
-            let mut info = config.info;
-            match driver.check().await {
-                Ok(found) => info.opencode_version = Some(found.version),
-                Err(error) => info.problem = Some(error.to_string()),
-            }
-            let args = ConnectArgs {
-                machine_id: config.machine_id,
-                secret: config.secret,
-                wire_version: WIRE_VERSION,
-                nonce,
-                info,
-            };
             let args = serde_json::to_value(args).unwrap_or_default();
             let call = Call {
                 function: "machine.connect".to_owned(),
@@ -259,6 +256,22 @@ impl Shell {
             };
             let reply = transport.call(call).await.map_err(failure);
             Input::Connected(reply.and_then(read))
+        });
+    }
+
+    /// Asks the driver whether it works. Nobody waits for that: it may take as long as a program takes to start.
+    fn check_driver(&mut self) {
+        if std::mem::replace(&mut self.is_checking, true) {
+            return;
+        }
+        let driver = Arc::clone(&self.driver);
+        let mut info = self.config.info.clone();
+        self.spawn(async move {
+            match driver.check().await {
+                Ok(found) => info.opencode_version = Some(found.version),
+                Err(error) => info.problem = Some(error.to_string()),
+            }
+            Input::Info(info)
         });
     }
 
@@ -321,6 +334,11 @@ impl Shell {
             }
             Input::ProcessStopped(chat, _) => {
                 self.sessions.remove(chat);
+                return;
+            }
+            Input::Info(info) => {
+                self.info = info.clone();
+                self.is_checking = false;
                 return;
             }
             Input::CommandEnded(id, attempt, _) => {

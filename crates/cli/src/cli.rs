@@ -99,6 +99,7 @@ Examples:
   orchestrator machine --backend https://orchestrator.example.org --key ork_... --root ~/projects
   orchestrator machine --backend convex+https://NAME.convex.cloud --key ork_... --root ~/projects
   orchestrator machine            the next times
+  orchestrator machine --max-processes 2 --max-memory-mib 4096      on a small computer
   orchestrator machine install    keep it running, as a service
   orchestrator machine forget     give up this computer's MACHINE_ID"
     )]
@@ -239,6 +240,14 @@ pub(crate) struct RunArgs {
     /// The opencode to run, in place of the installed one
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) opencode: Option<PathBuf>,
+    /// Run at most so many opencodes at once, one for each chat session at work; further messages wait in line. By
+    /// default one for each GiB of this computer's memory, 4 to 64
+    #[arg(long, value_name = "N")]
+    pub(crate) max_processes: Option<String>,
+    /// Start no further opencode while they and what they run take more memory than this; one may always run. By
+    /// default 70 % of this computer's
+    #[arg(long, value_name = "MIB")]
+    pub(crate) max_memory_mib: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -498,7 +507,10 @@ impl RunArgs {
     fn set(&self, flags: &mut Flags) -> Result<(), Failure> {
         flags.set_place(Key::Root, self.root.as_deref())?;
         flags.set_place(Key::MachineDir, self.machine_dir.as_deref())?;
-        flags.set_place(Key::Opencode, self.opencode.as_deref())
+        flags.set_place(Key::Opencode, self.opencode.as_deref())?;
+        flags.set(Key::MaxProcesses, self.max_processes.clone());
+        flags.set(Key::MaxMemoryMib, self.max_memory_mib.clone());
+        Ok(())
     }
 }
 

@@ -271,7 +271,7 @@ impl Desk {
             return Ok(Exit::Aborted);
         };
         if ended.command.state == CommandState::Cancelled {
-            done(self.out, &format!("{what}: cancelled."), &ended.command)?;
+            done(self.out, &text::cancelled(&ended.command), &ended.command)?;
             return Ok(Exit::Done);
         }
         let before = if was_over {

@@ -123,13 +123,20 @@ async fn work(settings: &Settings, args: &MachineArgs, told: Told) -> Result<Exi
         secret: known.secret.clone(),
         name: known.name.clone(),
     };
-    let mut agent = Agent::builder(credentials, &known.root)
+    let mut builder = Agent::builder(credentials, &known.root)
         .transport(transport)
         .driver(Arc::clone(&driver) as Arc<dyn Driver>)
         .directories(directories)
         .drain_ms(settings.drain_ms()?)
         .hibernate_after_ms(settings.hibernate_ms()?)
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(env!("CARGO_PKG_VERSION"));
+    if let Some(processes) = settings.max_processes()? {
+        builder = builder.process_limit(processes);
+    }
+    if let Some(bytes) = settings.max_memory_bytes()? {
+        builder = builder.memory_limit_bytes(bytes);
+    }
+    let mut agent = builder
         .start()
         .map_err(|error| Failure::new(Exit::Root, error.to_string()))?;
     told.say(&format!(

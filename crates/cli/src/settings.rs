@@ -128,6 +128,15 @@ impl Settings {
             }
             Key::GitProtocols => Some(names(&self.git_protocols().unwrap_or_default())),
             Key::Spares => Some(self.spares().unwrap_or(0).to_string()),
+            Key::MaxProcesses => {
+                let set = self.max_processes().unwrap_or_default();
+                Some(set.unwrap_or_else(agent::limits::processes).to_string())
+            }
+            Key::MaxMemoryMib => {
+                let set = self.max_memory_bytes().unwrap_or_default();
+                let bytes = set.or_else(agent::limits::memory_bytes);
+                bytes.map(|bytes| (bytes / MIB).to_string())
+            }
             Key::Demo | Key::OpencodeLean => Some(self.is_on(key).to_string()),
             Key::Log => Some(self.text(Key::Log).unwrap_or(DEFAULT_LOG).to_owned()),
             Key::Root | Key::Opencode | Key::OpencodeDir => {
@@ -414,6 +423,18 @@ impl Settings {
         }))
     }
 
+    /// How many opencodes may run at once, if it is set.
+    pub(crate) fn max_processes(&self) -> Result<Option<usize>, Failure> {
+        let most = self.at_least_one(Key::MaxProcesses)?;
+        Ok(most.map(|most| usize::try_from(most).unwrap_or(usize::MAX)))
+    }
+
+    /// How much memory they may take before no further one is started, in bytes, if it is set.
+    pub(crate) fn max_memory_bytes(&self) -> Result<Option<u64>, Failure> {
+        let most = self.at_least_one(Key::MaxMemoryMib)?;
+        Ok(most.map(|mib| mib.saturating_mul(MIB)))
+    }
+
     /// What is logged.
     pub(crate) fn log(&self) -> &str {
         self.text(Key::Log).unwrap_or(DEFAULT_LOG)
@@ -427,6 +448,16 @@ impl Settings {
             .parse()
             .map(Some)
             .map_err(|_| self.wrong(key, "it is not a whole number"))
+    }
+
+    fn at_least_one(&self, key: Key) -> Result<Option<u64>, Failure> {
+        match self.number(key)? {
+            Some(0) => Err(self.wrong(
+                key,
+                "it has to be at least 1. Without it, what this computer has decides",
+            )),
+            number => Ok(number),
+        }
     }
 
     /// Says what is wrong with a value, and where it was set.
@@ -449,6 +480,8 @@ impl Settings {
 
     /// Values that can't be read must not wait for their use to be found out.
     fn check(&self) -> Result<(), Failure> {
+        self.max_processes()?;
+        self.max_memory_bytes()?;
         for key in Key::ALL {
             match key.kind() {
                 Kind::Number => {
@@ -476,6 +509,7 @@ const CONVEX: &str = "convex";
 const DEFAULT_LISTEN: &str = "127.0.0.1:7777";
 const DEFAULT_LOG: &str = "error";
 const DEFAULT_DRAIN_SECONDS: u64 = 60;
+const MIB: u64 = 1024 * 1024;
 /// A spare takes some 300 MiB.
 const DEFAULT_SPARES: usize = 1;
 
@@ -546,6 +580,28 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_the_machine_are_those_that_are_set_or_the_computers() {
+        let home = ("HOME", "/nowhere");
+        let settings = read(
+            Flags::default(),
+            &[
+                home,
+                ("ORCHESTRATOR_MAX_PROCESSES", "3"),
+                ("ORCHESTRATOR_MAX_MEMORY_MIB", "2048"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(settings.max_processes().unwrap(), Some(3));
+        assert_eq!(settings.max_memory_bytes().unwrap(), Some(2 << 30));
+        let settings = read(Flags::default(), &[home]).unwrap();
+        assert_eq!(settings.max_processes().unwrap(), None);
+        assert_eq!(
+            settings.shown(Key::MaxProcesses).unwrap(),
+            (agent::limits::processes().to_string(), Source::Default)
+        );
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
         let settings = read(
             Flags::default(),
@@ -568,6 +624,16 @@ mod tests {
                 "ORCHESTRATOR_DRAIN_SECONDS",
                 "soon",
                 "drain_seconds is set to \"soon\" by the variable ORCHESTRATOR_DRAIN_SECONDS, but it is not a whole number.",
+            ),
+            (
+                "ORCHESTRATOR_MAX_PROCESSES",
+                "0",
+                "max_processes is set to \"0\" by the variable ORCHESTRATOR_MAX_PROCESSES, but it has to be at least 1. Without it, what this computer has decides.",
+            ),
+            (
+                "ORCHESTRATOR_MAX_MEMORY_MIB",
+                "8GB",
+                "max_memory_mib is set to \"8GB\" by the variable ORCHESTRATOR_MAX_MEMORY_MIB, but it is not a whole number.",
             ),
             (
                 "ORCHESTRATOR_DEMO",

@@ -97,6 +97,7 @@ impl World {
             Input::ProcessStarted(_, _, Ok(_))
             | Input::Driver(..)
             | Input::Time
+            | Input::Info(_)
             | Input::Connected(_)
             | Input::Inbox(..)
             | Input::InboxEnded(..)

@@ -121,6 +121,7 @@ impl World {
         let core = AgentCore::new(AgentConfig {
             machine_id: credentials.machine_id,
             secret: credentials.secret,
+            nonce: Secret::new(format!("process-{}", self.machine.last_process)),
             info: MachineInfo::default(),
             hibernate_after_ms: self.machine.hibernate_after_ms,
             drain_ms: 10_000,

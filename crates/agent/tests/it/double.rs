@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use agent::{Agent, DirectorySettings};
+use agent::{Agent, Builder, DirectorySettings};
 use async_trait::async_trait;
 use futures::StreamExt;
 use opencode_driver::{AgentProcess, Driver, DriverError, DriverInfo, StartedSession};
@@ -12,14 +12,15 @@ use protocol::functions::{
     CreateMachine, Function, Kind, RegisterMachine, RegisterWorker, SendMessage, StartSession,
 };
 use protocol::git_url::GitProtocol;
-use protocol::ids::{ChatSessionId, TurnId};
+use protocol::ids::{ChatSessionId, TurnId, WorkerId};
 use protocol::state::TurnState;
 use protocol::wire::{
     AskAnswer, ChatView, ChunkOp, CreateMachineArgs, DeltaKind, FullMessage, MachineCredentials,
-    Part, PartBody, RegisterMachineArgs, RegisterWorkerArgs, SendMessageArgs, StartSessionArgs,
-    WorkerSettings,
+    MachineSummary, MachineView, Part, PartBody, RegisterMachineArgs, RegisterWorkerArgs,
+    SendMessageArgs, StartSessionArgs, WorkerSettings,
 };
-use tokio::sync::mpsc;
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
 use transport::fake::FakeBackend;
 use transport::{Call, Transport, TransportError, new_key};
 
@@ -38,6 +39,8 @@ pub(crate) struct Double {
     recalls: Arc<Mutex<BTreeMap<TurnId, TurnRecall>>>,
     refuses: Arc<Mutex<Option<DriverError>>>,
     directories: Arc<Mutex<BTreeMap<ChatSessionId, String>>>,
+    /// What it says of itself; until it knows, whoever asks waits.
+    check: watch::Sender<Option<Result<DriverInfo, DriverError>>>,
 }
 
 impl Double {
@@ -48,12 +51,19 @@ impl Double {
             recalls: Arc::default(),
             refuses: Arc::default(),
             directories: Arc::default(),
+            check: watch::Sender::new(Some(Ok(version("1")))),
         };
         (double, heard)
     }
 
     pub(crate) fn remember(&self, turn: &TurnId, recall: TurnRecall) {
         self.recalls.lock().unwrap().insert(turn.clone(), recall);
+    }
+
+    /// What it says to whoever asks whether it works, from now on.
+    pub(crate) fn says(&self, check: Option<Result<&str, DriverError>>) {
+        self.check
+            .send_replace(check.map(|check| check.map(version)));
     }
 
     /// Where a chat session's process was started.
@@ -69,11 +79,9 @@ impl Double {
 #[async_trait]
 impl Driver for Double {
     async fn check(&self) -> Result<DriverInfo, DriverError> {
-        Ok(DriverInfo {
-            program: "double".to_owned(),
-            version: "1".to_owned(),
-            path: None,
-        })
+        let mut check = self.check.subscribe();
+        let known = check.wait_for(Option::is_some).await.unwrap();
+        known.clone().unwrap()
     }
 
     async fn start(
@@ -95,6 +103,14 @@ impl Driver for Double {
                 events,
             }),
         })
+    }
+}
+
+fn version(version: &str) -> DriverInfo {
+    DriverInfo {
+        program: "double".to_owned(),
+        version: version.to_owned(),
+        path: None,
     }
 }
 
@@ -154,6 +170,7 @@ impl AgentProcess for DoubleProcess {
 pub(crate) struct Stage {
     pub(crate) backend: FakeBackend,
     pub(crate) credentials: MachineCredentials,
+    pub(crate) worker: WorkerId,
     pub(crate) chat: ChatSessionId,
     pub(crate) root: tempfile::TempDir,
 }
@@ -182,25 +199,22 @@ impl Stage {
             name: None,
             settings: WorkerSettings::default(),
         };
-        let worker = ask::<RegisterWorker>(&backend, worker).await;
-        let start = StartSessionArgs {
-            worker_id: worker.id,
-            title: None,
-            model: None,
-            agent: None,
-            own_worktree: false,
-            continues: None,
-        };
-        let chat = ask::<StartSession>(&backend, start).await.chat_session_id;
+        let worker = ask::<RegisterWorker>(&backend, worker).await.id;
+        let chat = start(&backend, &worker).await;
         Self {
             backend,
             credentials,
+            worker,
             chat,
             root,
         }
     }
 
     pub(crate) fn agent(&self, double: &Double) -> Agent {
+        self.builder(double).start().unwrap()
+    }
+
+    pub(crate) fn builder(&self, double: &Double) -> Builder {
         let supervisor = env!("CARGO_BIN_EXE_agent-supervise");
         let mut directories = DirectorySettings::new(vec![supervisor.into()]);
         directories.protocols.push(GitProtocol::Http);
@@ -208,13 +222,20 @@ impl Stage {
             .transport(Arc::new(self.backend.clone()))
             .driver(Arc::new(double.clone()))
             .directories(directories)
-            .start()
-            .unwrap()
+    }
+
+    /// A further chat session of the worker.
+    pub(crate) async fn another_chat(&self) -> ChatSessionId {
+        start(&self.backend, &self.worker).await
     }
 
     pub(crate) async fn send(&self, message: &str) -> TurnId {
+        self.send_to(&self.chat, message).await
+    }
+
+    pub(crate) async fn send_to(&self, chat: &ChatSessionId, message: &str) -> TurnId {
         let args = SendMessageArgs {
-            chat_session_id: self.chat.clone(),
+            chat_session_id: chat.clone(),
             message: message.to_owned(),
         };
         ask::<SendMessage>(&self.backend, args).await.turn.id
@@ -222,13 +243,39 @@ impl Stage {
 
     /// The first view of the chat session for which the condition holds.
     pub(crate) async fn until(&self, holds: impl Fn(&ChatView) -> bool) -> ChatView {
-        let args = serde_json::json!({ "chatSessionId": self.chat });
-        let mut views =
-            self.backend
-                .watch("worker.chat.view", args, Some(self.backend.owner_token()));
+        self.until_in(&self.chat, holds).await
+    }
+
+    pub(crate) async fn until_in(
+        &self,
+        chat: &ChatSessionId,
+        holds: impl Fn(&ChatView) -> bool,
+    ) -> ChatView {
+        let args = serde_json::json!({ "chatSessionId": chat });
+        self.watched("worker.chat.view", args, holds).await
+    }
+
+    /// The first view of the machine for which the condition holds.
+    pub(crate) async fn until_machine(
+        &self,
+        holds: impl Fn(&MachineSummary) -> bool,
+    ) -> MachineSummary {
+        let args = serde_json::json!({ "machineId": self.credentials.machine_id });
+        let holds = |view: &MachineView| holds(&view.machine);
+        self.watched("machine.view", args, holds).await.machine
+    }
+
+    async fn watched<T: DeserializeOwned>(
+        &self,
+        function: &str,
+        args: serde_json::Value,
+        holds: impl Fn(&T) -> bool,
+    ) -> T {
+        let owner = Some(self.backend.owner_token());
+        let mut views = self.backend.watch(function, args, owner);
         loop {
             let view = views.next().await.unwrap().unwrap();
-            let view: ChatView = serde_json::from_value(view).unwrap();
+            let view: T = serde_json::from_value(view).unwrap();
             if holds(&view) {
                 return view;
             }
@@ -244,6 +291,18 @@ impl Stage {
         })
         .await
     }
+}
+
+async fn start(backend: &FakeBackend, worker: &WorkerId) -> ChatSessionId {
+    let args = StartSessionArgs {
+        worker_id: worker.clone(),
+        title: None,
+        model: None,
+        agent: None,
+        own_worktree: false,
+        continues: None,
+    };
+    ask::<StartSession>(backend, args).await.chat_session_id
 }
 
 pub(crate) async fn try_ask<F: Function>(

@@ -4,6 +4,8 @@
 
 mod commands;
 mod double;
+mod processes;
+mod start;
 
 use double::{Double, Stage, Told, ask, ended, message, text};
 use opencode_driver::DriverError;

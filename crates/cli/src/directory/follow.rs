@@ -77,7 +77,7 @@ impl Follower<'_> {
             }),
             CommandState::Cancelled => Err(Failure::new(
                 Exit::CommandCancelled,
-                format!("{}: cancelled.", text::what(&command.operation)),
+                text::cancelled(&command),
             )),
             CommandState::Expired => Err(Failure::new(
                 Exit::CommandExpired,

@@ -62,6 +62,15 @@ pub(super) fn what(operation: &Operation) -> String {
     }
 }
 
+/// That a command was cancelled, with what is to be known of it where its machine was away.
+pub(super) fn cancelled(command: &CommandSummary) -> String {
+    let said = format!("{}: cancelled.", what(&command.operation));
+    match &command.error {
+        Some(error) => format!("{said} {}", error.message),
+        None => said,
+    }
+}
+
 /// Since when a machine is not there; `None` while it is.
 pub(super) fn away(machine: &MachineSummary) -> Option<String> {
     let name = name_text(&machine.name);

@@ -243,6 +243,8 @@ fn service(settings: &Settings, installed: &Installed) -> Result<Service, Failur
         Key::DrainSeconds,
         Key::HibernateMinutes,
         Key::Spares,
+        Key::MaxProcesses,
+        Key::MaxMemoryMib,
         Key::GitProtocols,
         Key::Log,
         Key::Demo,

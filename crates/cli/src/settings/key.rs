@@ -95,6 +95,10 @@ settings! {
     HibernateMinutes = "hibernate_minutes", "ORCHESTRATOR_HIBERNATE_MINUTES", Number;
     /// How many opencodes wait, already started, for the next chat session of a directory in use; 0 keeps none.
     Spares = "spares", "ORCHESTRATOR_SPARES", Number;
+    /// How many opencodes may run at once, one for each chat session that is at work; further messages wait in line.
+    MaxProcesses = "max_processes", "ORCHESTRATOR_MAX_PROCESSES", Number;
+    /// How much memory, in MiB, they and what they run may take before no further one is started; one may always run.
+    MaxMemoryMib = "max_memory_mib", "ORCHESTRATOR_MAX_MEMORY_MIB", Number;
     /// How git repositories may be cloned: of https, ssh, http and file.
     GitProtocols = "git_protocols", "ORCHESTRATOR_GIT_PROTOCOLS", List;
     /// What is logged, as `info` or `hub=debug,warn`.

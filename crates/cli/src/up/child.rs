@@ -77,6 +77,8 @@ const HANDED_DOWN: &[Key] = &[
     Key::DrainSeconds,
     Key::HibernateMinutes,
     Key::Spares,
+    Key::MaxProcesses,
+    Key::MaxMemoryMib,
     Key::Log,
 ];
 

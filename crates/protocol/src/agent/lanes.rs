@@ -68,9 +68,6 @@ impl Lanes {
         // Our own wire types always are JSON; a null would be refused by the backend with a clear error.
         let args = serde_json::to_value(args).unwrap_or_default();
         let queue = self.lanes.entry(lane).or_default();
-        if purpose == Purpose::Heartbeat && !queue.is_empty() {
-            return;
-        }
         queue.push_back(PendingCall {
             id: self.last_id,
             purpose,

@@ -7,7 +7,7 @@ use crate::error::{CallError, ErrorCode};
 use crate::limits::{BACKOFF_FIRST_MS, BACKOFF_MAX_MS, HEARTBEAT_MS};
 use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::wire::{ConnectReply, DisconnectArgs, HeartbeatArgs};
+use crate::wire::{ConnectArgs, ConnectReply, DisconnectArgs, MachineInfo, WIRE_VERSION};
 
 /// What a deadline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,9 +131,10 @@ impl Link {
         Some(Output::WatchInbox(self.last_watch, token))
     }
 
-    pub(super) fn heartbeat_now(&mut self, now: Timestamp) {
+    /// The next sign of life is to come no later than this.
+    pub(super) fn heartbeat_by(&mut self, at: Timestamp) {
         if let LinkState::Up { heartbeat_at } = &mut self.state {
-            *heartbeat_at = now;
+            *heartbeat_at = at.min(*heartbeat_at);
         }
     }
 
@@ -167,6 +168,7 @@ impl AgentCore {
                     batch_max_bytes: reply.chunk_batch_max_bytes as usize,
                 });
                 self.outputs.extend(self.link.begin_watch());
+                self.account.begin_epoch();
                 self.checked.clear();
                 for chat in self.chats.values_mut() {
                     chat.begin_epoch();
@@ -183,6 +185,23 @@ impl AgentCore {
             }
             Err(Failure::Refused(_) | Failure::Lost(_)) => self.link.go_down(now),
         }
+    }
+
+    /// Tells by the same connection what has become known since it began.
+    pub(super) fn on_info(&mut self, info: MachineInfo) {
+        if self.config.info == info || self.phase != Phase::Working {
+            return;
+        }
+        self.config.info = info.clone();
+        let args = ConnectArgs {
+            machine_id: self.config.machine_id.clone(),
+            secret: self.config.secret.clone(),
+            wire_version: WIRE_VERSION,
+            nonce: Some(self.config.nonce.clone()),
+            info,
+        };
+        self.lanes
+            .push(Lane::Machine, Purpose::Report, "machine.connect", &args);
     }
 
     /// Something that was sent on the connection has no answer, or a refusal that concerns the connection.
@@ -218,14 +237,7 @@ impl AgentCore {
                 }
             },
             LinkState::Up { heartbeat_at } if heartbeat_at <= now => {
-                let draining = self.phase != Phase::Working;
-                let status = Some(self.status());
-                self.lanes.push(
-                    Lane::Heartbeat,
-                    Purpose::Heartbeat,
-                    "machine.heartbeat",
-                    &HeartbeatArgs { draining, status },
-                );
+                self.tell_status(now);
                 let heartbeat_ms = self
                     .link
                     .connection

@@ -44,6 +44,8 @@ pub struct AgentConfig {
     pub machine_id: MachineId,
     /// The machine's secret.
     pub secret: Secret,
+    /// A random secret that the process made: names its connection.
+    pub nonce: Secret,
     /// What the machine tells about itself.
     pub info: MachineInfo,
     /// How long a chat session's process may sit without work before it is stopped, in milliseconds.
@@ -86,6 +88,8 @@ pub type WatchId = u64;
 pub enum Input {
     /// Nothing but time has passed.
     Time,
+    /// The machine knows more of itself than it told when it connected.
+    Info(MachineInfo),
     /// `machine.connect` was answered.
     Connected(Result<ConnectReply, Failure>),
     /// The watch of the inbox has a value.
@@ -273,6 +277,7 @@ impl AgentCore {
         self.account.begin(now);
         match input {
             Input::Time => {}
+            Input::Info(info) => self.on_info(info),
             Input::Connected(result) => self.on_connected(now, result),
             Input::Inbox(watch, inbox) if self.link.is_watched_by(watch) => {
                 self.on_inbox(now, inbox)
@@ -472,7 +477,7 @@ impl AgentCore {
                 self.phase = Phase::Draining {
                     until: now.plus_ms(self.config.drain_ms),
                 };
-                self.link.heartbeat_now(now);
+                self.link.heartbeat_by(now);
             }
             Phase::Draining { .. } => self.leave(),
             Phase::Leaving | Phase::Ended => {}
@@ -539,6 +544,7 @@ impl AgentCore {
             );
         }
         self.lanes.send(&self.link, &mut self.outputs);
+        self.hurry_status(now);
         if self.phase == Phase::Leaving && self.process_count() == 0 {
             self.say_goodbye();
         }
@@ -557,3 +563,6 @@ impl AgentCore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

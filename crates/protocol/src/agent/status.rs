@@ -2,10 +2,15 @@
 
 use std::collections::VecDeque;
 
-use super::{AgentCore, Failure};
+use super::lanes::{Lane, Purpose};
+use super::{AgentCore, Failure, Phase};
+use crate::ids::ChatSessionId;
 use crate::limits::{STATUS_ERRORS_MAX, STATUS_WAITING_MAX};
 use crate::time::Timestamp;
-use crate::wire::{MachineError, MachineStatus};
+use crate::wire::{HeartbeatArgs, MachineError, MachineStatus};
+
+/// How soon after a sign of life the next one may be, where there is something to tell.
+const TELL_EVERY_MS: u64 = 1_000;
 
 /// What is remembered only to be told.
 #[derive(Debug, Default)]
@@ -13,6 +18,10 @@ pub(super) struct Account {
     started_at: Option<Timestamp>,
     connections: u32,
     errors: VecDeque<MachineError>,
+    /// When the machine last told how it is.
+    told_at: Option<Timestamp>,
+    /// Who waits for a process, as the backend was told last; `None` while it was told nothing on this connection.
+    told_waiting: Option<Vec<ChatSessionId>>,
 }
 
 impl Account {
@@ -23,6 +32,11 @@ impl Account {
     /// The backend was found, for the first time or again.
     pub(super) fn count_connection(&mut self) {
         self.connections = self.connections.saturating_add(1);
+    }
+
+    /// What was told on an earlier connection counts no more.
+    pub(super) fn begin_epoch(&mut self) {
+        self.told_waiting = None;
     }
 
     /// Something went wrong. The same thing again and again is one entry, with its latest time.
@@ -46,7 +60,40 @@ impl Account {
 }
 
 impl AgentCore {
-    pub(super) fn status(&self) -> MachineStatus {
+    /// Gives a sign of life and tells how the machine is, unless an earlier one waits for its answer.
+    pub(super) fn tell_status(&mut self, now: Timestamp) {
+        if !self.lanes.is_empty(&Lane::Heartbeat) {
+            return;
+        }
+        let status = self.status();
+        self.account.told_at = Some(now);
+        self.account.told_waiting = Some(status.waiting.clone());
+        let args = HeartbeatArgs {
+            draining: self.phase != Phase::Working,
+            status: Some(status),
+        };
+        self.lanes.push(
+            Lane::Heartbeat,
+            Purpose::Heartbeat,
+            "machine.heartbeat",
+            &args,
+        );
+    }
+
+    /// A person is to see soon how a machine is that has come, and that a message waits for a process, or does no
+    /// longer.
+    pub(super) fn hurry_status(&mut self, now: Timestamp) {
+        let waiting = self.governor.waiting().iter().take(STATUS_WAITING_MAX);
+        let told = &self.account.told_waiting;
+        let is_told = told.as_ref().is_some_and(|told| waiting.eq(told));
+        if self.lanes.is_empty(&Lane::Heartbeat) && !is_told {
+            let told_at = self.account.told_at;
+            self.link
+                .heartbeat_by(told_at.map_or(now, |at| at.plus_ms(TELL_EVERY_MS).max(now)));
+        }
+    }
+
+    fn status(&self) -> MachineStatus {
         let account = &self.account;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let spooled: usize = self.chats.values().map(|chat| chat.spooled_bytes()).sum();

@@ -1,14 +1,16 @@
 //! How a machine is: what it tells of itself with its signs of life, and what waits for it here.
 
+use std::collections::BTreeSet;
+
 use super::machine::bounded_reason;
 use super::rows::{Rows, load, save};
-use super::tables::{Link, PresenceRow, StatusRow, key};
-use super::{Actor, Backend};
+use super::tables::{ChatRow, Link, PresenceRow, StatusRow, key};
+use super::{Actor, Backend, Topic};
 use crate::error::CallError;
-use crate::ids::MachineId;
+use crate::ids::{ChatSessionId, MachineId};
 use crate::limits::{STATUS_ERRORS_MAX, STATUS_WAITING_MAX};
 use crate::state::TurnState;
-use crate::wire::{MachineArgs, MachineError, MachineHealth, MachineStatus};
+use crate::wire::{MachineArgs, MachineError, MachineHealth, MachineStatus, ProcessWait};
 
 impl<R: Rows> Backend<'_, R> {
     pub(super) fn machine_health(
@@ -53,17 +55,65 @@ impl<R: Rows> Backend<'_, R> {
         machine: &MachineId,
         status: MachineStatus,
     ) -> Result<(), CallError> {
+        let earlier = self.status(machine)?.unwrap_or_default();
+        let status = bounded_status(status);
+        let chats: BTreeSet<&ChatSessionId> =
+            earlier.waiting.iter().chain(&status.waiting).collect();
+        for chat in chats {
+            if wait_of(&earlier, chat) != wait_of(&status, chat) {
+                self.changed(Topic::Chat(chat.clone()));
+            }
+        }
         let row = StatusRow {
             at: self.now,
-            status: bounded_status(status),
+            status,
         };
         save(self.rows, &key::status(machine), &row)
     }
 
     /// What an earlier connection told says nothing of the one that begins.
     pub(super) fn forget_status(&mut self, machine: &MachineId) -> Result<(), CallError> {
+        self.waits_changed(machine)?;
         Ok(self.rows.delete(&key::status(machine))?)
     }
+
+    /// Why the chat session's next message waits, if its machine is there and says that it waits for a process.
+    pub(super) fn process_wait(&self, chat: &ChatRow) -> Result<Option<ProcessWait>, CallError> {
+        let head = self.head_turn(&chat.id)?;
+        if head.is_none_or(|turn| turn.state != TurnState::Queued) {
+            return Ok(None);
+        }
+        let presence: Option<PresenceRow> = load(self.rows, &key::presence(&chat.machine))?;
+        if !presence.is_some_and(|row| row.link == Link::Up && row.lease_holds(self.now)) {
+            return Ok(None);
+        }
+        let status = self.status(&chat.machine)?;
+        Ok(status.and_then(|status| wait_of(&status, &chat.id)))
+    }
+
+    /// Whether what the machine told of those that wait holds has changed.
+    pub(super) fn waits_changed(&mut self, machine: &MachineId) -> Result<(), CallError> {
+        for chat in self.status(machine)?.unwrap_or_default().waiting {
+            self.changed(Topic::Chat(chat));
+        }
+        Ok(())
+    }
+
+    fn status(&self, machine: &MachineId) -> Result<Option<MachineStatus>, CallError> {
+        let row: Option<StatusRow> = load(self.rows, &key::status(machine))?;
+        Ok(row.map(|row| row.status))
+    }
+}
+
+/// A machine with a free place starts whoever is next at once, unless memory is short.
+fn wait_of(status: &MachineStatus, chat: &ChatSessionId) -> Option<ProcessWait> {
+    let ahead = status.waiting.iter().position(|waiting| waiting == chat)?;
+    Some(ProcessWait {
+        ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
+        processes: status.processes,
+        process_limit: status.process_limit,
+        for_memory: status.processes < status.process_limit,
+    })
 }
 
 /// A sign of life is never refused for what it tells: what is too much of it is left out.

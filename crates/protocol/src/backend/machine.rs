@@ -308,6 +308,11 @@ impl<R: Rows> Backend<'_, R> {
             .rposition(|known| known.matches(&nonce))
         {
             Some(at) if at + 1 == credentials.nonces.len() => {
+                // By now it may know whether opencode runs there; its first request, which may come late, does not.
+                if args.info.opencode_version.is_some() || args.info.problem.is_some() {
+                    machine.info = Some(bounded_info(args.info));
+                    self.save_machine(&machine)?;
+                }
                 self.set_link(&machine.id, Link::Up)?;
                 return Ok(connected(credentials.epoch, token(credentials.epoch)));
             }
@@ -489,6 +494,7 @@ impl<R: Rows> Backend<'_, R> {
         }
         if was != link || was_over {
             self.machine_changed(machine)?;
+            self.waits_changed(machine)?;
         }
         save(self.rows, &path, &row)
     }

@@ -1,5 +1,6 @@
 mod command;
 mod transcript;
+mod waits;
 mod worktree;
 mod world;
 

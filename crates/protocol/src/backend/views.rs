@@ -162,12 +162,12 @@ impl<R: Rows> Backend<'_, R> {
             .find(|turn| matches!(turn.state, TurnState::Delivered | TurnState::Streaming))
             .map(|turn| stream_path(&turn.id));
         Ok(ChatView {
+            wait: self.process_wait(&chat)?,
             chat: chat.summary(),
             has_earlier: turns.first().is_some_and(|turn| turn.ordinal > 1),
             turns: turns.iter().map(TurnRow::summary).collect(),
             asks: waiting,
             stream,
-            wait: None,
         })
     }
 

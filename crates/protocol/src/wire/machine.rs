@@ -207,7 +207,8 @@ pub struct ConnectArgs {
     /// The caller's [`crate::wire::WIRE_VERSION`].
     pub wire_version: u32,
     /// A random secret that the process makes once: the same one again is the same connection, so that a
-    /// repeated request does not fence the process that sent it.
+    /// repeated request does not fence the process that sent it. What it tells then, once it knows whether opencode
+    /// runs there, takes the place of what it told first.
     #[serde(default)]
     #[ts(type = "string | null", optional)]
     pub nonce: Option<Secret>,

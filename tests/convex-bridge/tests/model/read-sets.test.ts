@@ -7,6 +7,8 @@ let world: World;
 let chat: { workerId: string; chatSessionId: string; turnId: string };
 let commandId: string;
 let appended = 0;
+/** Waits for a process from the beginning. */
+let waiting: string;
 
 beforeAll(async () => {
   world = await World.begin();
@@ -17,6 +19,10 @@ beforeAll(async () => {
   await world.machine("machine/command:take", { commandId });
   await world.machine("machine/command:report", { commandId, progress: { phase: "Receiving" }, seq: 1 });
   await append();
+  const queued = await world.person("worker/chat:startSession", { workerId: chat.workerId });
+  waiting = queued.chatSessionId as string;
+  await world.person("worker/chat:sendMessage", { chatSessionId: waiting, message: "Hello" });
+  await tellWaits(1, [waiting]);
   // The first sign that somebody watches makes a row, the later ones change it.
   await world.person("worker/chat:viewing", { turnId: chat.turnId });
 });
@@ -36,17 +42,25 @@ const queries: Record<string, () => [string, JsonObject | "machine"]> = {
   activity: () => ["machine:activity", { machineId: world.machineId }],
   command: () => ["machine/command:view", { commandId }],
   chat: () => ["worker/chat:view", { chatSessionId: chat.chatSessionId }],
+  waiting: () => ["worker/chat:view", { chatSessionId: waiting }],
   chunks: () => ["worker/chat:chunks", { turnId: chat.turnId, after: "-1" }],
 };
 
 const acts: [string, () => Promise<unknown>, string[]][] = [
   ["a heartbeat", beat, ["health"]],
-  ["a heartbeat that tells how the machine is", tellStatus, ["health"]],
+  ["a heartbeat that tells the same of those that wait", () => tellWaits(1, [waiting]), ["health"]],
+  ["a heartbeat that tells something else of them", () => tellWaits(2, [waiting]), ["health", "waiting"]],
+  ["a heartbeat that tells that nobody waits", () => tellWaits(1, []), ["health", "waiting"]],
+  ["a heartbeat that tells how the machine is", () => tellWaits(2, []), ["health"]],
   ["the lease's own deadline while the machine lives", livesOn, ["health"]],
   ["an append", append, ["chunks"]],
   ["somebody who watches", () => world.person("worker/chat:viewing", { turnId: chat.turnId }), []],
   ["a command's progress", reportProgress, ["activity", "command"]],
-  ["a machine that drains", () => world.machine("machine:heartbeat", { draining: true }), ["list", "view", "health"]],
+  [
+    "a machine that drains",
+    () => world.machine("machine:heartbeat", { draining: true }),
+    ["list", "view", "health", "waiting"],
+  ],
   ["another title", renameChat, ["view", "health", "inbox", "chat"]],
   ["another message", sendMessage, ["view", "health", "inbox", "chat"]],
   ["an ask", openAsk, ["list", "view", "health", "inbox", "chat"]],
@@ -57,9 +71,10 @@ async function beat(): Promise<void> {
   await world.machine("machine:heartbeat");
 }
 
-async function tellStatus(): Promise<void> {
+async function tellWaits(processes: number, waiting: string[]): Promise<void> {
   await world.advance(1);
-  const status = { processes: 1, processLimit: 4, memoryBytes: 1_000_000, errors: [{ at: 1, message: "x" }] };
+  const errors = [{ at: 1, message: "x" }];
+  const status = { processes, processLimit: 2, memoryBytes: 1_000_000, waiting, errors };
   await world.machine("machine:heartbeat", { status });
 }
 

@@ -461,7 +461,8 @@ secret: string,
 wireVersion: number,
 /**
  * A random secret that the process makes once: the same one again is the same connection, so that a
- * repeated request does not fence the process that sent it.
+ * repeated request does not fence the process that sent it. What it tells then, once it knows whether opencode
+ * runs there, takes the place of what it told first.
  */
 nonce?: string | null,
 /**

@@ -56,10 +56,11 @@ impl Chat {
             .push_back(Report::Session(ChatState::Hibernated, None));
     }
 
-    /// Since when its process has had nothing to do, if so.
+    /// Since when its process has had nothing to do, if so. As long as the inbox shows the turn that has ended here,
+    /// it is not known whether another one comes.
     pub(in crate::agent) fn rests_since(&self) -> Option<Timestamp> {
         let is_idle = matches!(self.process, Process::Running(_)) && self.turn.is_none();
-        (is_idle && self.next_turn_id().is_none()).then_some(self.idle_since)
+        (is_idle && self.head_id().is_none()).then_some(self.idle_since)
     }
 
     /// The turn that it is to work on, unless that has ended here.

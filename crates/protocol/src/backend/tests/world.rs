@@ -1,8 +1,10 @@
 //! A backend with a person, a machine and its process.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use crate::backend::{Backend, Caller, Entropy, MemoryRows, Request};
+use crate::backend::{Backend, Caller, Effect, Entropy, MemoryRows, Request};
 use crate::error::CallError;
 use crate::ids::{IdempotencyKey, PersonId};
 use crate::secret::Secret;
@@ -18,6 +20,8 @@ pub(super) struct World {
     pub(super) machine: String,
     pub(super) secret: String,
     pub(super) token: Secret,
+    /// What the latest call or passing of time asked for besides.
+    pub(super) effects: BTreeSet<Effect>,
 }
 
 impl World {
@@ -30,6 +34,7 @@ impl World {
             machine: String::new(),
             secret: String::new(),
             token: Secret::new(""),
+            effects: BTreeSet::new(),
         };
         let created = world.person("machine.create", json!({ "name": "box" }));
         let register = json!({ "registrationKey": created["registrationKey"] });
@@ -74,7 +79,10 @@ impl World {
             Ok(_) => self.rows.commit(),
             Err(_) => self.rows.roll_back(),
         }
-        result.map(|outcome| outcome.reply)
+        result.map(|outcome| {
+            self.effects = outcome.effects;
+            outcome.reply
+        })
     }
 
     pub(super) fn try_person(&mut self, function: &str, args: Value) -> Result<Value, CallError> {
@@ -145,9 +153,8 @@ impl World {
             id: [0; 10],
             secret: [0; 32],
         };
-        Backend::new(&mut self.rows, self.now, entropy)
-            .tick()
-            .unwrap();
+        let met = Backend::new(&mut self.rows, self.now, entropy).tick();
+        self.effects = met.unwrap().effects;
         self.rows.commit();
     }
 }

@@ -1,0 +1,5 @@
+//! The agent core in virtual time, before a backend that agrees to everything.
+
+mod bench;
+mod governor;
+mod status;
