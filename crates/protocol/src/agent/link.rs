@@ -1,5 +1,6 @@
-//! The connection to the backend: one state, one back-off, one heartbeat. Whatever loses its answer takes
-//! the link down; the inbox's first value brings it up again, and then everything unanswered is sent anew.
+//! The connection to the backend: one state, one back-off, one heartbeat. A first sign of life makes a new connection
+//! take effect. Whatever loses its answer takes the link down; the inbox's first value brings it up again, and then
+//! everything unanswered is sent anew.
 
 use super::lanes::{Lane, Purpose};
 use super::{AgentCore, ExitReason, Failure, Output, Phase, WatchId};
@@ -45,12 +46,16 @@ struct Connection {
     epoch: u64,
     heartbeat_ms: u64,
     batch_max_bytes: usize,
+    /// The backend has answered a first sign of life on it.
+    is_in_effect: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkState {
     /// `machine.connect` is under way.
     Connecting,
+    /// The first sign of life is under way.
+    Beginning,
     /// The inbox is being watched and has no value yet.
     Watching,
     Up {
@@ -92,7 +97,7 @@ impl Link {
 
     pub(super) fn next_deadline(&self) -> Option<(Timestamp, DeadlineName)> {
         match self.state {
-            LinkState::Connecting | LinkState::Watching => None,
+            LinkState::Connecting | LinkState::Beginning | LinkState::Watching => None,
             LinkState::Up { heartbeat_at } => Some((heartbeat_at, DeadlineName::Heartbeat)),
             LinkState::Down { retry_at } => Some((retry_at, DeadlineName::Reconnect)),
         }
@@ -120,6 +125,19 @@ impl Link {
 
     pub(super) fn end_watch(&mut self) {
         self.watch = None;
+    }
+
+    /// The token of a connection that has not taken effect as far as is known: its first sign of life begins.
+    fn begin(&mut self) -> Option<Secret> {
+        let connection = self.connection.as_ref()?;
+        if connection.is_in_effect {
+            return None;
+        }
+        let token = connection.token.clone();
+        // What a watch of an earlier connection still brings says nothing of this one.
+        self.watch = None;
+        self.state = LinkState::Beginning;
+        Some(token)
     }
 
     /// Begins a watch in place of any earlier one.
@@ -165,8 +183,9 @@ impl AgentCore {
                     epoch: reply.epoch,
                     heartbeat_ms: reply.heartbeat_ms,
                     batch_max_bytes: reply.chunk_batch_max_bytes as usize,
+                    is_in_effect: false,
                 });
-                self.outputs.extend(self.link.begin_watch());
+                self.reach_out();
                 self.checked.clear();
                 for chat in self.chats.values_mut() {
                     chat.begin_epoch();
@@ -182,6 +201,36 @@ impl AgentCore {
                 self.exit(ExitReason::Refused(error))
             }
             Err(Failure::Refused(_) | Failure::Lost(_)) => self.link.go_down(now),
+        }
+    }
+
+    /// The next step towards the backend.
+    fn reach_out(&mut self) {
+        if let Some(token) = self.link.begin() {
+            let first = self.sign_of_life();
+            self.lanes.begin(&first, token, &mut self.outputs);
+        } else if let Some(watch) = self.link.begin_watch() {
+            self.outputs.push_back(watch);
+        } else {
+            self.link.state = LinkState::Connecting;
+            self.outputs.push_back(Output::Connect);
+        }
+    }
+
+    fn sign_of_life(&self) -> HeartbeatArgs {
+        HeartbeatArgs {
+            draining: self.phase != Phase::Working,
+            status: Some(self.status()),
+        }
+    }
+
+    /// A sign of life was answered: of a new connection it was the first, and what should be is to be learnt.
+    pub(super) fn on_heartbeat_done(&mut self) {
+        if self.link.state == LinkState::Beginning {
+            if let Some(connection) = &mut self.link.connection {
+                connection.is_in_effect = true;
+            }
+            self.reach_out();
         }
     }
 
@@ -210,21 +259,13 @@ impl AgentCore {
             return;
         }
         match self.link.state {
-            LinkState::Down { retry_at } if retry_at <= now => match self.link.begin_watch() {
-                Some(watch) => self.outputs.push_back(watch),
-                None => {
-                    self.outputs.push_back(Output::Connect);
-                    self.link.state = LinkState::Connecting;
-                }
-            },
+            LinkState::Down { retry_at } if retry_at <= now => self.reach_out(),
             LinkState::Up { heartbeat_at } if heartbeat_at <= now => {
-                let draining = self.phase != Phase::Working;
-                let status = Some(self.status());
                 self.lanes.push(
                     Lane::Heartbeat,
                     Purpose::Heartbeat,
                     "machine.heartbeat",
-                    &HeartbeatArgs { draining, status },
+                    &self.sign_of_life(),
                 );
                 let heartbeat_ms = self
                     .link
@@ -236,6 +277,7 @@ impl AgentCore {
                 };
             }
             LinkState::Connecting
+            | LinkState::Beginning
             | LinkState::Watching
             | LinkState::Up { .. }
             | LinkState::Down { .. } => {}

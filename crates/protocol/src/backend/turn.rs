@@ -214,6 +214,7 @@ impl<R: Rows> Backend<'_, R> {
         if producer_epoch != epoch {
             return Err(super::access::stale_epoch(producer_epoch, epoch));
         }
+        self.take_effect(&actor)?;
         let mut turn = self.turn_row(&actor, turn)?;
         if turn.state == TurnState::Delivered {
             if producer_seq > 0 {
