@@ -203,7 +203,8 @@ async fn a_connection_that_nobody_uses_cuts_no_inbox_and_one_that_takes_effect_k
     assert_eq!(inbox.error().await, "stale_epoch");
     assert!(inbox.next().await.is_none(), "the connection ends");
     owner.call("worker.register", worker("b")).await;
-    assert_eq!(waiting.value().await["workers"][1]["directory"], "b");
+    let workers = waiting.value().await["workers"].as_array().map(Vec::len);
+    assert_eq!(workers, Some(2));
     let mut list = owner
         .watch(&[("machine.list", json!({}))])
         .await
