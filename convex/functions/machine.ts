@@ -1,5 +1,6 @@
 import { activity as readActivity } from "../model/activity";
 import { mutation, query } from "../model/builders";
+import * as connections from "../model/connections";
 import * as directories from "../model/directories";
 import { health as readHealth } from "../model/health";
 import { inbox as readInbox } from "../model/inbox";
@@ -16,7 +17,7 @@ export const reissueKey = mutation("machine.reissueKey", machines.reissueKey);
 export const rename = mutation("machine.rename", machines.rename);
 export const revoke = mutation("machine.revoke", machines.revoke);
 export const register = mutation("machine.register", registration.register);
-export const connect = mutation("machine.connect", registration.connect);
+export const connect = mutation("machine.connect", connections.connect);
 export const heartbeat = mutation("machine.heartbeat", presence.heartbeat);
 export const disconnect = mutation("machine.disconnect", presence.disconnect);
 export const inbox = query("machine.inbox", readInbox);

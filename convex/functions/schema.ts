@@ -53,11 +53,26 @@ export default defineSchema({
   credentials: defineTable({
     machine: v.string(),
     secret: v.string(),
+    /** The token of the connection in effect. */
     connection: nullable(v.string()),
+    /** Its epoch; 0 before the first. */
     epoch: v.number(),
+    /** The highest epoch that was handed out since that is kept. */
+    handedOut: v.optional(v.number()),
     /** Of the latest connections, latest last: a request that comes late is known by them. */
     nonces: v.array(v.string()),
   }).index("by_machine", ["machine"]),
+
+  /** Connections that were handed out and not used so far. They have no effect yet. */
+  pending: defineTable({
+    machine: v.string(),
+    epoch: v.number(),
+    connection: v.string(),
+    nonce: v.string(),
+    /** What the machine told about itself: shown once the connection takes effect. */
+    info: machineInfo,
+    expiresAt: v.number(),
+  }).index("by_machine_epoch", ["machine", "epoch"]),
 
   registrationKeys: defineTable({
     hash: v.string(),

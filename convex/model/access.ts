@@ -15,11 +15,13 @@ export interface Person {
   id: string;
 }
 
-/** A machine on its current connection. */
+/** A machine, on its connection in effect or on one that has not been used so far. */
 export interface Machine {
   kind: "machine";
   id: string;
   epoch: number;
+  /** Whether the connection has not taken effect yet. */
+  isPending: boolean;
 }
 
 export interface Nobody {
@@ -77,7 +79,7 @@ async function recognise(ctx: QueryCtx, token: string | undefined): Promise<Acto
   return identity === null ? { kind: "nobody" } : { kind: "person", id: personIdOf(identity.tokenIdentifier) };
 }
 
-/** The machine whose current connection token this is. */
+/** The machine whose connection token this is, unless a later connection has taken effect. */
 async function connection(ctx: QueryCtx, token: string): Promise<Machine> {
   const [prefix, idPrefix = "", idRest = "", epochText = ""] = token.split("_");
   const id = `${idPrefix}_${idRest}`;
@@ -96,10 +98,12 @@ async function connection(ctx: QueryCtx, token: string): Promise<Machine> {
   if (epoch < credentials.epoch) {
     throw staleEpoch(epoch, credentials.epoch);
   }
-  if (credentials.connection === null || !matches(credentials.connection, token) || epoch !== credentials.epoch) {
+  const isPending = epoch > credentials.epoch;
+  const hash = isPending ? (await pendingRow(ctx, id, epoch))?.connection : credentials.connection;
+  if (hash == null || !matches(hash, token)) {
     throw unknownToken();
   }
-  return { kind: "machine", id, epoch };
+  return { kind: "machine", id, epoch, isPending };
 }
 
 const unknownToken = () =>
@@ -117,6 +121,18 @@ export const credentialsOf = (ctx: QueryCtx, machine: string): Promise<Doc<"cred
     .query("credentials")
     .withIndex("by_machine", (q) => q.eq("machine", machine))
     .unique();
+
+/** The highest epoch that was ever handed out. */
+export const newestEpoch = ({ epoch, handedOut = 0 }: Doc<"credentials">): number => Math.max(epoch, handedOut);
+
+/** A connection that was handed out and not used so far, while it may still be. */
+export async function pendingRow(ctx: QueryCtx, machine: string, epoch: number): Promise<Doc<"pending"> | null> {
+  const row = await ctx.db
+    .query("pending")
+    .withIndex("by_machine_epoch", (q) => q.eq("machine", machine).eq("epoch", epoch))
+    .unique();
+  return row !== null && row.expiresAt > Date.now() ? row : null;
+}
 
 /** A machine without any question of whose it is: for what has been let in already. */
 export const machineById = (ctx: QueryCtx, id: string): Promise<Doc<"machines"> | null> =>

@@ -9,6 +9,7 @@ import {
   type QueryCtx,
 } from "../functions/_generated/server";
 import { authorise, type ActorBy } from "./access";
+import { takeEffect } from "./connections";
 import { accessOf, argsOf, isKeyed, type AccessOf, type Contract, type MutationName, type QueryName } from "./contract";
 import { once } from "./replies";
 
@@ -55,6 +56,9 @@ export function mutation<N extends MutationName>(
     args: envelope,
     handler: async (ctx, call) => {
       const actor = await authorise(ctx, name, accessOf(name) as AccessOf<N>, call.token);
+      if (actor.kind === "machine" && actor.isPending) {
+        await takeEffect(ctx, actor);
+      }
       const act = () => answer(ctx, actor, argsOf(name, call.args));
       return actor.kind === "person" && isKeyed(name) ? await once(ctx, actor, name, call, act) : await act();
     },

@@ -2,7 +2,8 @@
 
 import type { Doc } from "../functions/_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
-import { credentialsOf, machineById, machineRow, type Person } from "./access";
+import { credentialsOf, machineById, machineRow, newestEpoch, type Person } from "./access";
+import { forgetPending } from "./connections";
 import { closeAllOf } from "./closing";
 import { arm } from "./deadlines";
 import {
@@ -76,6 +77,7 @@ export async function revoke(ctx: MutationCtx, person: Person, args: MachineArgs
   if (credentials !== null) {
     await ctx.db.delete(credentials._id);
   }
+  await forgetPending(ctx, machine.id);
   await forgetPresence(ctx, machine.id);
   await closeAllOf(ctx, { machine: machine.id, worker: null, person: person.id });
   return {};
@@ -89,7 +91,8 @@ export const machinesOf = (ctx: QueryCtx, person: Person): Promise<Doc<"machines
     .take(LIMITS.machinesMax);
 
 async function neverConnected(ctx: QueryCtx, machine: string): Promise<boolean> {
-  return (await credentialsOf(ctx, machine))?.epoch === 0;
+  const credentials = await credentialsOf(ctx, machine);
+  return credentials !== null && newestEpoch(credentials) === 0;
 }
 
 async function issueKey(ctx: MutationCtx, machine: Doc<"machines">): Promise<RegistrationKeyReply> {

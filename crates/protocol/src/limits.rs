@@ -38,6 +38,12 @@ pub const BACKGROUND_MAX_BYTES: usize = 128 * 1024;
 pub const BACKGROUND_MAX_CHATS: usize = 8;
 /// Entries in one page of a listing.
 pub const LISTING_PAGE_ENTRIES: usize = 500;
+/// The text with which a process names its request to register or to connect.
+pub const NONCE_MAX_BYTES: usize = 256;
+/// Connections of one machine that were handed out and not used so far; the oldest goes.
+pub const PENDING_CONNECTIONS_MAX: usize = 8;
+/// How long one of them waits for its first use.
+pub const PENDING_CONNECTION_LIFE_MS: u64 = 10 * 60 * 1_000;
 /// Machines a person may own.
 pub const MACHINES_MAX: usize = 1_000;
 /// Workers of one machine.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures::StreamExt;
 use protocol::ErrorCode;
 use protocol::functions::{
-    Connect, CreateMachine, EndSession, Function, Kind, ListMachines, ReadInbox, ReadTranscript,
-    RegisterMachine, RegisterWorker, ReportSession, SendMessage, StartSession, TakeTurn, ViewChat,
-    WriteMessage,
+    Connect, CreateMachine, EndSession, Function, Heartbeat, Kind, ListMachines, ReadInbox,
+    ReadTranscript, RegisterMachine, RegisterWorker, ReportSession, SendMessage, StartSession,
+    TakeTurn, ViewChat, WriteMessage,
 };
 use protocol::ids::TurnId;
 use protocol::secret::Secret;
@@ -16,9 +16,9 @@ use protocol::state::{ChatState, TurnState};
 use protocol::transcript::Transcript;
 use protocol::wire::{
     ChatArgs, ChatView, Chunk, ChunkOp, ConnectArgs, ConnectReply, CreateMachineArgs, DeltaKind,
-    EndSessionArgs, FullMessage, Inbox, MachineCredentials, NoArgs, Part, PartBody, Presence,
-    RegisterMachineArgs, RegisterWorkerArgs, ReportSessionArgs, SendMessageArgs, StartSessionArgs,
-    TranscriptArgs, TurnArgs, WIRE_VERSION, WorkerSettings, WriteMessageArgs,
+    EndSessionArgs, FullMessage, HeartbeatArgs, Inbox, MachineCredentials, NoArgs, Part, PartBody,
+    Presence, RegisterMachineArgs, RegisterWorkerArgs, ReportSessionArgs, SendMessageArgs,
+    StartSessionArgs, TranscriptArgs, TurnArgs, WIRE_VERSION, WorkerSettings, WriteMessageArgs,
 };
 
 use crate::{Append, Call, Transport, TransportError, Values, new_key, new_secret};
@@ -402,7 +402,8 @@ impl Cast {
         }
     }
 
-    /// A second process takes over: the first one's calls are refused and its watch ends.
+    /// A second process connects, which changes nothing until it gives a sign of life. Then it takes over: the first
+    /// one's calls are refused and its watch ends.
     async fn fences(&self, machine: &MachineCredentials, first: &ConnectReply) {
         let token = Some(first.connection_token.clone());
         let mut watched =
@@ -411,6 +412,14 @@ impl Cast {
         let _: Inbox = until(&mut watched, |_| true).await;
         let second = self.connect(machine, new_secret("omn")).await;
         assert!(second.epoch > first.epoch);
+        let sign_of_life = HeartbeatArgs::default();
+        self.call::<Heartbeat>(sign_of_life.clone(), token.as_ref())
+            .await
+            .expect("nobody uses the second connection yet");
+        let newer = Some(second.connection_token.clone());
+        self.call::<Heartbeat>(sign_of_life, newer.as_ref())
+            .await
+            .expect("the second connection takes effect");
         assert_eq!(
             code(self.call::<ReadInbox>(NoArgs {}, token.as_ref()).await),
             ErrorCode::StaleEpoch

@@ -33,6 +33,7 @@ test("a person watches a machine come and go; signs of life run no subscription 
   const args = { machineId, secret, wireVersion: 1, nonce: "n1" };
   const connected: unknown = await machine.mutation(mutation("machine:connect"), { args });
   const { connectionToken } = connected as { connectionToken: string };
+  await machine.mutation(mutation("machine:heartbeat"), { token: connectionToken });
   const inbox = new Watch(machine, query("machine:inbox"), { token: connectionToken });
   await inbox.until((it) => !(it instanceof Error));
   await list.until((it) => (it as Machines).machines[0]?.presence.state === "online");

@@ -1,14 +1,14 @@
 //! The backend's process: the real core over the modelled disk. Answers, and news for watchers, go out when what
 //! they tell is on disk. A crash takes what is not on disk, every connection and every answer under way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use protocol::agent::{Failure, Input};
 use protocol::backend::{Caller, Effect, Request as Call};
 use protocol::ids::{IdempotencyKey, TurnId};
 use protocol::secret::Secret;
 use protocol::time::Steady;
-use protocol::wire::{Appended, Chunk};
+use protocol::wire::{Appended, Chunk, ConnectReply};
 use protocol::{CallError, ErrorCode, Timestamp};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ use crate::network::{Delivery, Request, RequestId};
 use crate::store::Store;
 use crate::world::{Event, World};
 
-/// A connection that `machine.connect` has begun and that somebody was told of.
+/// A connection on which its process has written: it has taken effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     pub(crate) process: ProcessId,
@@ -41,10 +41,10 @@ pub(crate) struct Host {
     /// Answers that wait for the disk.
     pub(crate) held: Vec<(RequestId, Delivery)>,
     pub(crate) effects: Vec<Effect>,
-    /// The latest connection that anybody was told of.
+    /// The connection in effect, as far as anybody was told.
     pub(crate) connection: Option<Connection>,
-    /// Processes whose request to connect has arrived.
-    pub(crate) has_connected: BTreeSet<ProcessId>,
+    /// The one that is, once what was committed is on disk.
+    pub(crate) writer: Option<Connection>,
     /// How many chunks of each turn were acked.
     pub(crate) acked: BTreeMap<TurnId, usize>,
     /// When the machine last gave a sign of life that the backend took.
@@ -68,7 +68,7 @@ impl Host {
             held: Vec::new(),
             effects: Vec::new(),
             connection: None,
-            has_connected: BTreeSet::new(),
+            writer: None,
             acked: BTreeMap::new(),
             seen_at: Timestamp::default(),
             next_deadline: None,
@@ -81,7 +81,7 @@ impl Host {
         self.is_up && (!self.store.is_dirty() || self.broken == Some(Broken::FsyncBeforeAck))
     }
 
-    /// Whose connection is the current one, as far as anybody was told.
+    /// Whose connection is in effect, as far as anybody was told.
     pub(crate) fn latest_process(&self) -> Option<ProcessId> {
         self.connection
             .as_ref()
@@ -112,7 +112,7 @@ impl World {
                 args,
             } => {
                 let args = self.damaged(function, args);
-                let result = self.machine_call(token, function, args);
+                let result = self.machine_call(*process, token, function, args);
                 let input = Input::CallDone(*call, result.map_err(Failure::Refused));
                 self.respond(id, Delivery::Agent(*process, input));
             }
@@ -124,7 +124,7 @@ impl World {
                 seq,
                 chunks,
             } => {
-                let result = self.append(token, turn, *epoch, *seq, chunks);
+                let result = self.append(*process, token, turn, *epoch, *seq, chunks);
                 let result = result.map(|()| self.gather()).map_err(Failure::Refused);
                 let input = Input::AppendDone(turn.clone(), *seq, result);
                 self.respond(id, Delivery::Agent(*process, input));
@@ -168,33 +168,36 @@ impl World {
     }
 
     fn arrive_connect(&mut self, id: RequestId, process: ProcessId) {
-        // A process that has ended, and whose first request comes (or succeeds) only now, would win against its living successor,
-        // with nobody left to use the connection: see docs/recovery.md, what is weaker than one would like.
-        if !self.machine.is_alive(process) && !self.host.has_connected.contains(&process) {
-            let late = "late connect of an ended agent, left out".to_owned();
-            *self.report.acts.entry(late).or_default() += 1;
-            return;
-        }
         let args = self.machine.connect_args(process);
-        let result = self.call(Caller::Anyone, "machine.connect", args, None);
-        if result.is_ok() {
-            self.host.has_connected.insert(process);
+        let reply = self
+            .call(Caller::Anyone, "machine.connect", args, None)
+            .map(|value| serde_json::from_value::<ConnectReply>(value).expect("a reply"));
+        if let Ok(reply) = &reply {
+            if !self.machine.is_alive(process) {
+                let late = "connect of an ended agent".to_owned();
+                *self.report.acts.entry(late).or_default() += 1;
+            }
+            if self.broken == Some(Broken::PendingEpoch) {
+                let caller = Caller::Machine(reply.connection_token.clone());
+                let used = self.call(caller, "machine.heartbeat", json!({}), None);
+                // On a full disk it takes effect with its use after all.
+                drop(used);
+            }
         }
-        let reply = result
-            .map(|value| serde_json::from_value(value).expect("a reply"))
-            .map_err(Failure::Refused);
+        let reply = reply.map_err(Failure::Refused);
         self.respond(id, Delivery::Agent(process, Input::Connected(reply)));
     }
 
     fn machine_call(
         &mut self,
+        process: ProcessId,
         token: &Secret,
         function: &'static str,
         args: Value,
     ) -> Result<Value, CallError> {
         let caller = Caller::Machine(self.token(token));
         let reply = self.call(caller, function, args, None)?;
-        self.check_writer(token, function);
+        self.note_writer(process, token, function);
         if function == "machine.heartbeat" {
             self.host.seen_at = self.now;
         }
@@ -251,6 +254,7 @@ impl World {
 
     fn append(
         &mut self,
+        process: ProcessId,
         token: &Secret,
         turn: &TurnId,
         epoch: u64,
@@ -265,7 +269,7 @@ impl World {
         let outcome = self.attempt(|backend| backend.accept_append(&current, turn, epoch, seq))?;
         let appended = self.host.store.append(turn, epoch, seq, chunks);
         self.conclude(appended.map(|length| (outcome, length)))?;
-        self.check_writer(token, "append");
+        self.note_writer(process, token, "append");
         self.check_appended(turn);
         Ok(())
     }
@@ -321,6 +325,7 @@ impl World {
         self.host.is_syncing = false;
         self.host.held.clear();
         self.host.effects.clear();
+        self.host.writer = None;
         self.check_nothing_acked_is_lost();
         self.reset_all();
         self.all_watches_end();

@@ -19,13 +19,15 @@ pub enum Broken {
     LeaseExpiry,
     /// A repeated request of a person has another idempotency key.
     IdempotencyKeys,
+    /// A connection takes effect when it is handed out, whoever hears of it.
+    PendingEpoch,
     /// The agent is told that it may run any number of processes.
     Governor,
 }
 
 impl Broken {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Dedup,
         Self::Fencing,
         Self::FsyncBeforeAck,
@@ -33,6 +35,7 @@ impl Broken {
         Self::ReaderRepair,
         Self::LeaseExpiry,
         Self::IdempotencyKeys,
+        Self::PendingEpoch,
         Self::Governor,
     ];
 }

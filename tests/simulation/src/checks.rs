@@ -10,6 +10,8 @@ use protocol::transcript::text_hash;
 use protocol::wire::{ChatView, MachineView, TranscriptPage, TurnRecord};
 use serde_json::json;
 
+use crate::backend::Connection;
+use crate::machine::ProcessId;
 use crate::world::World;
 
 impl World {
@@ -32,15 +34,22 @@ impl World {
         Some(format!("{left:?}, {commands} commands"))
     }
 
-    /// At most one epoch writes: nobody who was told of a connection is followed by a write of an earlier one.
-    pub(crate) fn check_writer(&mut self, token: &Secret, function: &str) {
+    /// At most one epoch writes: none of an earlier connection follows, unless a crash has taken the later one's.
+    pub(crate) fn note_writer(&mut self, process: ProcessId, token: &Secret, function: &str) {
         let epoch = token.expose().split('_').nth(3);
         let epoch: u64 = epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
-        let known = self.host.connection.as_ref().map_or(0, |known| known.epoch);
+        let known = self.host.writer.as_ref().or(self.host.connection.as_ref());
+        let known = known.map_or(0, |known| known.epoch);
         if epoch < known {
             self.fail(format!(
                 "{function} of epoch {epoch} was done, though {known} had begun"
             ));
+        } else {
+            self.host.writer = Some(Connection {
+                process,
+                token: token.clone(),
+                epoch,
+            });
         }
     }
 

@@ -25,7 +25,9 @@ impl World {
         let token = self.token(token);
         let caller = Caller::Machine(token.clone());
         match self.backend().recognise(&caller) {
-            Ok(Actor::Machine { id: machine, epoch }) => {
+            Ok(Actor::Machine {
+                id: machine, epoch, ..
+            }) => {
                 self.forget_request(id);
                 self.machine
                     .open_watch(process, watch, token, epoch, self.now);

@@ -351,7 +351,7 @@ impl World {
                 let pause = self.random.between(100, 10_000);
                 self.after(pause, Event::Start);
             }
-            // Another process has connected since, and goes on.
+            // Another process has used a later connection, and goes on.
             ExitReason::Fenced(_) if self.host.latest_process() != Some(id) => {}
             ExitReason::Unregistered(_) if self.machine.is_revoked => {}
             ExitReason::Stopped

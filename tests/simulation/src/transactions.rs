@@ -5,7 +5,7 @@ use protocol::agent::Input;
 use protocol::backend::{Backend, Effect, Entropy, Outcome, Topic};
 use protocol::{CallError, Timestamp};
 
-use crate::backend::{Connection, ahead};
+use crate::backend::ahead;
 use crate::broken::Broken;
 use crate::network::{Delivery, RequestId};
 use crate::store::Store;
@@ -110,6 +110,9 @@ impl World {
 
     /// All that waited for the disk goes out.
     pub(crate) fn release(&mut self) {
+        if let Some(writer) = self.host.writer.take() {
+            self.host.connection = Some(writer);
+        }
         for effect in std::mem::take(&mut self.host.effects) {
             match effect {
                 Effect::Changed(Topic::Inbox(_)) | Effect::CutConnections { .. } => {
@@ -130,14 +133,6 @@ impl World {
         }
         for (id, delivery) in std::mem::take(&mut self.host.held) {
             match &delivery {
-                Delivery::Agent(process, Input::Connected(Ok(reply))) => {
-                    let newer = Connection {
-                        process: *process,
-                        token: reply.connection_token.clone(),
-                        epoch: reply.epoch,
-                    };
-                    self.connected(newer);
-                }
                 Delivery::Agent(_, Input::AppendDone(turn, _, Ok(_))) => {
                     let length = self.host.store.stream(turn).map_or(0, |s| s.chunks.len());
                     let acked = self.host.acked.entry(turn.clone()).or_default();
@@ -146,14 +141,6 @@ impl World {
                 Delivery::Agent(..) | Delivery::Person(..) => {}
             }
             self.answer(id, delivery);
-        }
-    }
-
-    pub(crate) fn connected(&mut self, newer: Connection) {
-        self.host.seen_at = self.now;
-        let known = self.host.connection.as_ref().map_or(0, |known| known.epoch);
-        if newer.epoch >= known {
-            self.host.connection = Some(newer);
         }
     }
 

@@ -22,6 +22,8 @@ fn the_promises_hold_in_many_worlds() {
             for end in ["completed", "interrupted", "failed", "cancelled"] {
                 assert!(report.turns.contains_key(end), "no turn is {end}");
             }
+            let late = report.acts.get("connect of an ended agent");
+            assert!(late.is_some(), "no request to connect comes too late");
             for end in ["succeeded", "failed", "cancelled", "expired"] {
                 assert!(report.commands.contains_key(end), "no command is {end}");
             }
@@ -118,6 +120,11 @@ fn without_the_end_of_a_lease_a_promise_is_broken() {
 #[test]
 fn without_idempotency_keys_a_promise_is_broken() {
     is_noticed(Broken::IdempotencyKeys, "");
+}
+
+#[test]
+fn without_an_epoch_that_waits_for_its_first_use_a_promise_is_broken() {
+    is_noticed(Broken::PendingEpoch, "ended: Fenced");
 }
 
 #[test]

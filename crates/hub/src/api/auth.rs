@@ -133,7 +133,7 @@ impl Credential {
             (Self::Cookie(secret) | Self::Token(secret), Actor::Person(_)) => {
                 Some(Holder::SignIn(secret.hash().as_str().to_owned()))
             }
-            (_, Actor::Machine { id, epoch }) => Some(Holder::Machine(id.clone(), *epoch)),
+            (_, Actor::Machine { id, epoch, .. }) => Some(Holder::Machine(id.clone(), *epoch)),
             (_, Actor::Anyone | Actor::Person(_)) => None,
         }
     }

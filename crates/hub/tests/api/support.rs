@@ -128,15 +128,23 @@ impl TestHub {
         self.connect(&id, &secret).await
     }
 
+    /// Connects, and gives the first sign of life: the connection takes effect.
     pub(crate) async fn connect(&self, id: &str, secret: &str) -> Machine {
+        let machine = self.hand_out(id, secret).await;
+        machine.caller.call("machine.heartbeat", json!({})).await;
+        machine
+    }
+
+    /// Connects, and uses the connection for nothing.
+    pub(crate) async fn hand_out(&self, id: &str, secret: &str) -> Machine {
         let args = json!({ "machineId": id, "secret": secret, "wireVersion": 1 });
         let reply = self.anybody().call("machine.connect", args).await;
-        let token = text(&reply["connectionToken"]);
+        let caller = self.bearer(&text(&reply["connectionToken"]));
         Machine {
             id: id.to_owned(),
             secret: secret.to_owned(),
             epoch: reply["epoch"].as_u64().expect("an epoch"),
-            caller: self.bearer(&token),
+            caller,
         }
     }
 

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use protocol::ErrorCode;
 use serde_json::{Value, json};
 
-use crate::support::{TestHub, encode, text};
+use crate::support::{Machine, TestHub, encode, text};
 
 #[tokio::test]
 async fn the_end_of_an_inbox_watch_shows_at_once() {
@@ -175,6 +175,44 @@ async fn what_is_no_list_of_watches_is_refused() {
             .expect("refused");
         assert_eq!(refused.error().code, ErrorCode::Invalid, "{query}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_cuts_no_inbox_and_one_that_takes_effect_keeps_its_own() {
+    let test = TestHub::start().await;
+    let old = test.connected().await;
+    let inbox_of = async |machine: &Machine| {
+        let inbox = [("machine.inbox", json!({}))];
+        machine.caller.watch(&inbox).await.expect("a watch")
+    };
+    let mut inbox = inbox_of(&old).await;
+    assert_eq!(inbox.value().await["epoch"], 1);
+    let new = test.hand_out(&old.id, &old.secret).await;
+    let mut waiting = inbox_of(&new).await;
+    assert_eq!(waiting.value().await["epoch"], 2);
+    // Neither its watch nor the end of one says anything of the machine.
+    drop(inbox_of(&new).await);
+    old.caller.call("machine.heartbeat", json!({})).await;
+    let worker = |directory| json!({ "machineId": old.id, "directory": directory });
+    let owner = test.owner();
+    owner.call("worker.register", worker("a")).await;
+    assert_eq!(inbox.value().await["workers"][0]["directory"], "a");
+    assert_eq!(waiting.value().await["workers"][0]["directory"], "a");
+
+    new.caller.call("machine.heartbeat", json!({})).await;
+    assert_eq!(inbox.error().await, "stale_epoch");
+    assert!(inbox.next().await.is_none(), "the connection ends");
+    owner.call("worker.register", worker("b")).await;
+    let workers = waiting.value().await["workers"].as_array().map(Vec::len);
+    assert_eq!(workers, Some(2));
+    let mut list = owner
+        .watch(&[("machine.list", json!({}))])
+        .await
+        .expect("a watch");
+    let state = |list: &Value| text(&list["machines"][0]["presence"]["state"]);
+    list.until(|list| state(list) == "online").await;
+    drop(waiting);
+    list.until(|list| state(list) == "unknown").await;
 }
 
 #[tokio::test]

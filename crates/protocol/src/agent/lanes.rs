@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::link::Link;
 use super::{AgentCore, ExitReason, Failure, Output};
 use crate::ids::{ChatSessionId, CommandId, TurnId};
+use crate::secret::Secret;
 use crate::time::Timestamp;
-use crate::wire::{Appended, TakenCommand, TakenTurn};
+use crate::wire::{Appended, HeartbeatArgs, TakenCommand, TakenTurn};
 
 /// Names a call while it waits for its answer.
 pub type CallId = u64;
@@ -48,6 +49,17 @@ struct PendingCall {
     function: &'static str,
     args: Value,
     sent: bool,
+}
+
+impl PendingCall {
+    fn output(&self, token: Secret) -> Output {
+        Output::Call {
+            id: self.id,
+            token,
+            function: self.function,
+            args: self.args.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +122,30 @@ impl Lanes {
         self.lanes.remove(lane);
     }
 
+    /// Sends a connection's first sign of life, ahead of everything that waits, and in place of an earlier one.
+    pub(super) fn begin(
+        &mut self,
+        args: &HeartbeatArgs,
+        token: Secret,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        self.clear(&Lane::Heartbeat);
+        self.push(
+            Lane::Heartbeat,
+            Purpose::Heartbeat,
+            "machine.heartbeat",
+            args,
+        );
+        if let Some(first) = self
+            .lanes
+            .get_mut(&Lane::Heartbeat)
+            .and_then(VecDeque::front_mut)
+        {
+            first.sent = true;
+            outputs.push_back(first.output(token));
+        }
+    }
+
     /// Sends the first call of each lane, if it has not been.
     pub(super) fn send(&mut self, link: &Link, outputs: &mut VecDeque<Output>) {
         let Some((token, _)) = link.credential() else {
@@ -120,12 +156,7 @@ impl Lanes {
                 && !call.sent
             {
                 call.sent = true;
-                outputs.push_back(Output::Call {
-                    id: call.id,
-                    token: token.clone(),
-                    function: call.function,
-                    args: call.args.clone(),
-                });
+                outputs.push_back(call.output(token.clone()));
             }
         }
         self.lanes.retain(|_, queue| !queue.is_empty());
@@ -190,10 +221,11 @@ impl AgentCore {
                     .on_finished(&id, result.is_err(), &mut self.lanes);
             }
             (Purpose::Goodbye, _) => self.exit(ExitReason::Stopped),
+            // Also a refused one says that the backend is there, and the inbox what it wants.
+            (Purpose::Heartbeat, _) => self.on_heartbeat_done(now),
             // A report that is refused is out of date: the inbox tells what holds instead.
             (
                 Purpose::Report
-                | Purpose::Heartbeat
                 | Purpose::Take(_)
                 | Purpose::EndTurn(_)
                 | Purpose::TakeCommand

@@ -1,5 +1,6 @@
-//! The connection to the backend: one state, one back-off, one heartbeat. Whatever loses its answer takes
-//! the link down; the inbox's first value brings it up again, and then everything unanswered is sent anew.
+//! The connection to the backend: one state, one back-off, one heartbeat. A first sign of life makes a new connection
+//! take effect. Whatever loses its answer takes the link down; the inbox's first value brings it up again, and then
+//! everything unanswered is sent anew.
 
 use super::lanes::{Lane, Purpose};
 use super::{AgentCore, ExitReason, Failure, Output, Phase, WatchId};
@@ -45,12 +46,16 @@ struct Connection {
     epoch: u64,
     heartbeat_ms: u64,
     batch_max_bytes: usize,
+    /// The backend has answered a first sign of life on it.
+    is_in_effect: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkState {
     /// `machine.connect` is under way.
     Connecting,
+    /// The first sign of life is under way.
+    Beginning,
     /// The inbox is being watched and has no value yet.
     Watching,
     Up {
@@ -92,7 +97,7 @@ impl Link {
 
     pub(super) fn next_deadline(&self) -> Option<(Timestamp, DeadlineName)> {
         match self.state {
-            LinkState::Connecting | LinkState::Watching => None,
+            LinkState::Connecting | LinkState::Beginning | LinkState::Watching => None,
             LinkState::Up { heartbeat_at } => Some((heartbeat_at, DeadlineName::Heartbeat)),
             LinkState::Down { retry_at } => Some((retry_at, DeadlineName::Reconnect)),
         }
@@ -120,6 +125,19 @@ impl Link {
 
     pub(super) fn end_watch(&mut self) {
         self.watch = None;
+    }
+
+    /// The token of a connection that has not taken effect as far as is known: its first sign of life begins.
+    fn begin(&mut self) -> Option<Secret> {
+        let connection = self.connection.as_ref()?;
+        if connection.is_in_effect {
+            return None;
+        }
+        let token = connection.token.clone();
+        // What a watch of an earlier connection still brings says nothing of this one.
+        self.watch = None;
+        self.state = LinkState::Beginning;
+        Some(token)
     }
 
     /// Begins a watch in place of any earlier one.
@@ -166,9 +184,10 @@ impl AgentCore {
                     epoch: reply.epoch,
                     heartbeat_ms: reply.heartbeat_ms,
                     batch_max_bytes: reply.chunk_batch_max_bytes as usize,
+                    is_in_effect: false,
                 });
-                self.outputs.extend(self.link.begin_watch());
                 self.account.begin_epoch();
+                self.reach_out(now);
                 self.checked.clear();
                 for chat in self.chats.values_mut() {
                     chat.begin_epoch();
@@ -204,6 +223,29 @@ impl AgentCore {
             .push(Lane::Machine, Purpose::Report, "machine.connect", &args);
     }
 
+    /// The next step towards the backend.
+    fn reach_out(&mut self, now: Timestamp) {
+        if let Some(token) = self.link.begin() {
+            let first = self.sign_of_life(now);
+            self.lanes.begin(&first, token, &mut self.outputs);
+        } else if let Some(watch) = self.link.begin_watch() {
+            self.outputs.push_back(watch);
+        } else {
+            self.link.state = LinkState::Connecting;
+            self.outputs.push_back(Output::Connect);
+        }
+    }
+
+    /// A sign of life was answered: of a new connection it was the first, and what should be is to be learnt.
+    pub(super) fn on_heartbeat_done(&mut self, now: Timestamp) {
+        if self.link.state == LinkState::Beginning {
+            if let Some(connection) = &mut self.link.connection {
+                connection.is_in_effect = true;
+            }
+            self.reach_out(now);
+        }
+    }
+
     /// Something that was sent on the connection has no answer, or a refusal that concerns the connection.
     pub(super) fn on_failure(&mut self, now: Timestamp, failure: Failure) {
         self.account.note_failure(now, &failure);
@@ -229,13 +271,7 @@ impl AgentCore {
             return;
         }
         match self.link.state {
-            LinkState::Down { retry_at } if retry_at <= now => match self.link.begin_watch() {
-                Some(watch) => self.outputs.push_back(watch),
-                None => {
-                    self.outputs.push_back(Output::Connect);
-                    self.link.state = LinkState::Connecting;
-                }
-            },
+            LinkState::Down { retry_at } if retry_at <= now => self.reach_out(now),
             LinkState::Up { heartbeat_at } if heartbeat_at <= now => {
                 self.tell_status(now);
                 let heartbeat_ms = self
@@ -248,6 +284,7 @@ impl AgentCore {
                 };
             }
             LinkState::Connecting
+            | LinkState::Beginning
             | LinkState::Watching
             | LinkState::Up { .. }
             | LinkState::Down { .. } => {}

@@ -65,19 +65,24 @@ impl AgentCore {
         if !self.lanes.is_empty(&Lane::Heartbeat) {
             return;
         }
-        let status = self.status();
-        self.account.told_at = Some(now);
-        self.account.told_waiting = Some(status.waiting.clone());
-        let args = HeartbeatArgs {
-            draining: self.phase != Phase::Working,
-            status: Some(status),
-        };
+        let args = self.sign_of_life(now);
         self.lanes.push(
             Lane::Heartbeat,
             Purpose::Heartbeat,
             "machine.heartbeat",
             &args,
         );
+    }
+
+    /// What a sign of life says that is given now.
+    pub(super) fn sign_of_life(&mut self, now: Timestamp) -> HeartbeatArgs {
+        let status = self.status();
+        self.account.told_at = Some(now);
+        self.account.told_waiting = Some(status.waiting.clone());
+        HeartbeatArgs {
+            draining: self.phase != Phase::Working,
+            status: Some(status),
+        }
     }
 
     /// A person is to see soon how a machine is that has come, and that a message waits for a process, or does no

@@ -19,12 +19,14 @@ pub enum Actor {
     Anyone,
     /// A person.
     Person(PersonId),
-    /// A machine on its current connection.
+    /// A machine, on its connection in effect or on one that has not been used so far.
     Machine {
         /// The machine.
         id: MachineId,
         /// The connection's epoch.
         epoch: u64,
+        /// Whether the connection has not taken effect yet.
+        is_pending: bool,
     },
 }
 
@@ -75,7 +77,7 @@ impl<R: Rows> Backend<'_, R> {
         }
     }
 
-    /// The machine whose current connection token this is.
+    /// The machine whose connection token this is, unless a later connection has taken effect.
     pub(super) fn connection(&self, token: &Secret) -> Result<Actor, CallError> {
         let unknown = || {
             CallError::new(
@@ -100,10 +102,18 @@ impl<R: Rows> Backend<'_, R> {
         if epoch < credentials.epoch {
             return Err(stale_epoch(epoch, credentials.epoch));
         }
-        match credentials.connection {
-            Some(hash) if hash.matches(token) && epoch == credentials.epoch => {
-                Ok(Actor::Machine { id, epoch })
-            }
+        let is_pending = epoch > credentials.epoch;
+        let connection = if is_pending {
+            self.pending(&id, epoch)?.map(|row| row.connection)
+        } else {
+            credentials.connection
+        };
+        match connection {
+            Some(hash) if hash.matches(token) => Ok(Actor::Machine {
+                id,
+                epoch,
+                is_pending,
+            }),
             _ => Err(unknown()),
         }
     }

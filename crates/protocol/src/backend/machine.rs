@@ -1,28 +1,24 @@
-//! Machines: from a name and a key to a fenced connection.
+//! Machines: from a name to a key, from a key to credentials; and whether a machine is there.
 
-use super::access::{CONNECTION_PREFIX, revoked};
+use super::access::revoked;
 use super::rows::{Order, Rows, after, after_all, load, save};
 use super::tables::{CredentialsRow, Deadline, Entry, KeyRow, Link, MachineRow, PresenceRow, key};
 use super::{Actor, Backend, Effect, Entropy, Outcome, Topic};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{MachineId, PersonId};
 use crate::limits::{
-    CHUNK_BATCH_MAX_BYTES, DEADLINES_PER_TICK, HEARTBEAT_MS, LEASE_MS, MACHINES_MAX,
-    NAME_MAX_BYTES, REASON_MAX_BYTES, REGISTRATION_KEY_LIFE_MS,
+    DEADLINES_PER_TICK, LEASE_MS, MACHINES_MAX, NAME_MAX_BYTES, NONCE_MAX_BYTES, REASON_MAX_BYTES,
+    REGISTRATION_KEY_LIFE_MS,
 };
 use crate::secret::Secret;
 use crate::state::{MachineState, RegistrationKeyState};
 use crate::wire::{
-    ConnectArgs, ConnectReply, CreateMachineArgs, DisconnectArgs, Done, HeartbeatArgs, MachineArgs,
-    MachineCredentials, MachineInfo, RegisterMachineArgs, RegistrationKeyReply, RenameMachineArgs,
-    WIRE_VERSION, WIRE_VERSION_MIN,
+    CreateMachineArgs, DisconnectArgs, Done, HeartbeatArgs, MachineArgs, MachineCredentials,
+    MachineInfo, RegisterMachineArgs, RegistrationKeyReply, RenameMachineArgs,
 };
 
 const KEY_PREFIX: &str = "ork";
 const SECRET_PREFIX: &str = "oms";
-const NONCE_MAX_BYTES: usize = 256;
-/// How many connections back a late request is still known.
-const NONCES_KEPT: usize = 16;
 
 impl<R: Rows> Backend<'_, R> {
     pub(super) fn machine_create(
@@ -80,7 +76,7 @@ impl<R: Rows> Backend<'_, R> {
 
     fn never_connected(&self, id: &MachineId) -> Result<bool, CallError> {
         let credentials: Option<CredentialsRow> = load(self.rows, &key::credentials(id))?;
-        Ok(credentials.is_some_and(|row| row.epoch == 0))
+        Ok(credentials.is_some_and(|row| row.newest_epoch() == 0))
     }
 
     fn issue_key(&mut self, mut machine: MachineRow) -> Result<RegistrationKeyReply, CallError> {
@@ -153,6 +149,7 @@ impl<R: Rows> Backend<'_, R> {
         self.close_all_chats(actor, &machine.id)?;
         self.cancel_all_commands(&machine.id)?;
         self.rows.delete(&key::credentials(&machine.id))?;
+        self.forget_pending_up_to(&machine.id, u64::MAX)?;
         self.rows.delete(&key::presence(&machine.id))?;
         self.forget_status(&machine.id)?;
         self.rows
@@ -231,9 +228,11 @@ impl<R: Rows> Backend<'_, R> {
             secret: secret.hash(),
             connection: None,
             epoch: 0,
+            handed_out: 0,
             nonces: Vec::new(),
         };
         save(self.rows, &key::credentials(&machine.id), &credentials)?;
+        self.forget_pending_up_to(&machine.id, u64::MAX)?;
         self.save_machine(&machine)?;
         Ok(MachineCredentials {
             machine_id: machine.id,
@@ -253,105 +252,11 @@ impl<R: Rows> Backend<'_, R> {
             (Some(used), Some(nonce)) if used.matches(nonce) => {
                 let credentials: Option<CredentialsRow> =
                     load(self.rows, &key::credentials(&key.machine))?;
-                Ok(credentials.is_some_and(|row| row.epoch == 0 && row.secret.matches(secret)))
+                Ok(credentials
+                    .is_some_and(|row| row.newest_epoch() == 0 && row.secret.matches(secret)))
             }
             _ => Ok(false),
         }
-    }
-
-    pub(super) fn machine_connect(
-        &mut self,
-        _: &Actor,
-        args: ConnectArgs,
-    ) -> Result<ConnectReply, CallError> {
-        if args.wire_version < WIRE_VERSION_MIN {
-            return Err(CallError::new(
-                ErrorCode::UpgradeRequired,
-                format!(
-                    "This machine speaks version {} of the protocol; the backend needs {WIRE_VERSION_MIN} or later. Update the orchestrator on the machine.",
-                    args.wire_version
-                ),
-            ));
-        }
-        let wrong = || {
-            CallError::new(
-                ErrorCode::Unauthenticated,
-                "MACHINE_ID and secret do not fit together. Register the machine again.",
-            )
-        };
-        let mut machine: MachineRow =
-            load(self.rows, &key::machine(&args.machine_id))?.ok_or_else(wrong)?;
-        if machine.state == MachineState::Revoked {
-            return Err(revoked());
-        }
-        let path = key::credentials(&machine.id);
-        let mut credentials: CredentialsRow = load(self.rows, &path)?.ok_or_else(wrong)?;
-        if !credentials.secret.matches(&args.secret) {
-            return Err(wrong());
-        }
-        let nonce = args
-            .nonce
-            .unwrap_or_else(|| Secret::generate("t", self.entropy.secret));
-        if nonce.expose().len() > NONCE_MAX_BYTES {
-            return Err(nonce_too_long());
-        }
-        let token = |epoch: u64| {
-            Secret::new(format!(
-                "{CONNECTION_PREFIX}_{}_{epoch}_{}",
-                machine.id,
-                nonce.expose()
-            ))
-        };
-        match credentials
-            .nonces
-            .iter()
-            .rposition(|known| known.matches(&nonce))
-        {
-            Some(at) if at + 1 == credentials.nonces.len() => {
-                // By now it may know whether opencode runs there; its first request, which may come late, does not.
-                if args.info.opencode_version.is_some() || args.info.problem.is_some() {
-                    machine.info = Some(bounded_info(args.info));
-                    self.save_machine(&machine)?;
-                }
-                self.set_link(&machine.id, Link::Up)?;
-                return Ok(connected(credentials.epoch, token(credentials.epoch)));
-            }
-            Some(_) => return Err(super::access::superseded()),
-            None => {}
-        }
-        let epoch = credentials.epoch + 1;
-        let connection_token = token(epoch);
-        credentials.epoch = epoch;
-        credentials.connection = Some(connection_token.hash());
-        credentials.nonces.push(nonce.hash());
-        let forgotten = credentials.nonces.len().saturating_sub(NONCES_KEPT);
-        credentials.nonces.drain(..forgotten);
-        save(self.rows, &path, &credentials)?;
-        machine.info = Some(bounded_info(args.info));
-        self.save_machine(&machine)?;
-        let lease_until = self.now.plus_ms(LEASE_MS);
-        let presence = PresenceRow {
-            epoch,
-            link: Link::Up,
-            since: self.now,
-            seen_at: self.now,
-            lease_until,
-        };
-        save(self.rows, &key::presence(&machine.id), &presence)?;
-        self.forget_status(&machine.id)?;
-        self.arm(
-            lease_until,
-            machine.id.as_str(),
-            &Deadline::LeaseEnds {
-                machine: machine.id.clone(),
-            },
-        )?;
-        self.effects.insert(Effect::CutConnections {
-            machine: machine.id.clone(),
-            below_epoch: epoch,
-        });
-        self.changed(Topic::Inbox(machine.id));
-        Ok(connected(epoch, connection_token))
     }
 
     pub(super) fn machine_heartbeat(
@@ -525,22 +430,11 @@ fn machine_secret(key: &Secret, nonce: Option<&Secret>, entropy: Entropy) -> Sec
     }
 }
 
-fn nonce_too_long() -> CallError {
+pub(super) fn nonce_too_long() -> CallError {
     CallError::new(
         ErrorCode::TooLarge,
         format!("The nonce is over its limit of {NONCE_MAX_BYTES} bytes."),
     )
-}
-
-fn connected(epoch: u64, connection_token: Secret) -> ConnectReply {
-    ConnectReply {
-        epoch,
-        connection_token,
-        wire_version: WIRE_VERSION,
-        lease_ms: LEASE_MS,
-        heartbeat_ms: HEARTBEAT_MS,
-        chunk_batch_max_bytes: CHUNK_BATCH_MAX_BYTES as u32,
-    }
 }
 
 pub(super) fn person(actor: &Actor) -> Result<&PersonId, CallError> {
@@ -554,7 +448,7 @@ pub(super) fn person(actor: &Actor) -> Result<&PersonId, CallError> {
 
 pub(super) fn machine(actor: &Actor) -> Result<(&MachineId, u64), CallError> {
     match actor {
-        Actor::Machine { id, epoch } => Ok((id, *epoch)),
+        Actor::Machine { id, epoch, .. } => Ok((id, *epoch)),
         Actor::Anyone | Actor::Person(_) => Err(CallError::new(
             ErrorCode::Forbidden,
             "This is for machines.",
@@ -602,7 +496,7 @@ pub(super) fn bounded_reason(mut reason: String) -> String {
     reason
 }
 
-fn bounded_info(info: MachineInfo) -> MachineInfo {
+pub(super) fn bounded_info(info: MachineInfo) -> MachineInfo {
     MachineInfo {
         os: bounded_reason(info.os),
         arch: bounded_reason(info.arch),

@@ -6,6 +6,7 @@ mod activity;
 mod ask;
 mod chat;
 mod command;
+mod connection;
 mod continued;
 mod deadlines;
 mod health;
@@ -149,6 +150,9 @@ impl<'a, R: Rows> Backend<'a, R> {
     pub fn call(mut self, request: &Request<'_>) -> Result<Outcome, CallError> {
         let function = find(request.function)?;
         let actor = self.authorise(function, &request.caller)?;
+        if function.kind == Kind::Mutation && function.access == Access::Machine {
+            self.take_effect(&actor)?;
+        }
         let reply = match self.idempotency_scope(function, &actor, request)? {
             Some(scope) => self.call_once(&scope, &actor, request)?,
             None => self.dispatch(request.function, &actor, &request.args)?,

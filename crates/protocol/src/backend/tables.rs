@@ -29,11 +29,34 @@ pub(crate) struct MachineRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CredentialsRow {
     pub(crate) secret: SecretHash,
+    /// The token of the connection in effect.
     pub(crate) connection: Option<SecretHash>,
+    /// Its epoch; 0 before the first.
     pub(crate) epoch: u64,
+    /// The highest epoch that was handed out since that is kept.
+    #[serde(default)]
+    pub(crate) handed_out: u64,
     /// The hashes of the latest connections' nonces, latest last: a request that comes late is known by them.
     #[serde(default)]
     pub(crate) nonces: Vec<SecretHash>,
+}
+
+impl CredentialsRow {
+    /// The highest epoch that was ever handed out.
+    pub(crate) fn newest_epoch(&self) -> u64 {
+        self.epoch.max(self.handed_out)
+    }
+}
+
+/// A connection that was handed out and not used so far. It has no effect yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PendingRow {
+    pub(crate) epoch: u64,
+    pub(crate) connection: SecretHash,
+    pub(crate) nonce: SecretHash,
+    /// What the machine told about itself: shown once the connection takes effect.
+    pub(crate) info: MachineInfo,
+    pub(crate) expires_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -231,6 +254,8 @@ pub(crate) mod key {
         machines_of(owner: &PersonId) = "machine.by_owner/{owner}/";
         machine_of(owner: &PersonId, id: &MachineId) = "machine.by_owner/{owner}/{id}";
         credentials(id: &MachineId) = "machine.credentials/{id}";
+        pending_of(machine: &MachineId) = "machine.pending/{machine}/";
+        pending(machine: &MachineId, epoch: u64) = "machine.pending/{machine}/{epoch:020}";
         registration_key(hash: &str) = "machine.key/{hash}";
         presence(id: &MachineId) = "machine.presence/{id}";
         status(id: &MachineId) = "machine.status/{id}";

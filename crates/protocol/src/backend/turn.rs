@@ -198,7 +198,7 @@ impl<R: Rows> Backend<'_, R> {
 
     /// Whether the holder of this connection token may append to the turn's chunk stream with this producer
     /// epoch and sequence number. Call it in the append's own transaction. The first append makes the turn
-    /// `streaming`; no other one writes anything here.
+    /// `streaming`, and that of a connection makes it take effect; none with a number but 0 writes anything here.
     ///
     /// # Errors
     /// [`CallError`] says why not.
@@ -213,6 +213,10 @@ impl<R: Rows> Backend<'_, R> {
         let (_, epoch) = machine(&actor)?;
         if producer_epoch != epoch {
             return Err(super::access::stale_epoch(producer_epoch, epoch));
+        }
+        // The stream refuses any other first append of an epoch, and where it does nothing may have been written.
+        if producer_seq == 0 {
+            self.take_effect(&actor)?;
         }
         let mut turn = self.turn_row(&actor, turn)?;
         if turn.state == TurnState::Delivered {

@@ -194,7 +194,8 @@ pub struct MachineCredentials {
     pub name: String,
 }
 
-/// Call `machine.connect`: begins a connection that fences all earlier ones.
+/// Call `machine.connect`: hands out a connection. Its first call that changes something, or append, takes effect for
+/// it: it fences all earlier connections. Until then nothing changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "wire.ts")]
@@ -217,7 +218,7 @@ pub struct ConnectArgs {
     pub info: MachineInfo,
 }
 
-/// The connection that `machine.connect` began.
+/// The connection that `machine.connect` has handed out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "wire.ts")]

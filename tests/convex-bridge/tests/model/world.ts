@@ -36,6 +36,7 @@ export class World {
     const connection = { args: { machineId, secret, wireVersion: 1 } };
     const { connectionToken } = await world.call("machine:connect", connection, false);
     world.token = connectionToken as string;
+    await world.machine("machine:heartbeat");
     return world;
   }
 

@@ -444,7 +444,8 @@ workerId: WorkerId,
 settings: WorkerSettings, };
 
 /**
- * Call `machine.connect`: begins a connection that fences all earlier ones.
+ * Call `machine.connect`: hands out a connection. Its first call that changes something, or append, takes effect for
+ * it: it fences all earlier connections. Until then nothing changes.
  */
 export type ConnectArgs = {
 /**
@@ -471,7 +472,7 @@ nonce?: string | null,
 info: MachineInfo, };
 
 /**
- * The connection that `machine.connect` began.
+ * The connection that `machine.connect` has handed out.
  */
 export type ConnectReply = {
 /**
@@ -1985,9 +1986,9 @@ export interface Functions {
   "machine.revoke": { args: MachineArgs; reply: Done };
   /** Exchanges a registration key for the machine's own credentials. */
   "machine.register": { args: RegisterMachineArgs; reply: MachineCredentials };
-  /** Begins a connection that fences all earlier ones of the machine. */
+  /** Hands out a connection. With its first use it takes effect, and fences all earlier ones of the machine. */
   "machine.connect": { args: ConnectArgs; reply: ConnectReply };
-  /** A sign of life. */
+  /** A sign of life. The first thing to call on a connection. */
   "machine.heartbeat": { args: HeartbeatArgs; reply: Done };
   /** The machine says goodbye. */
   "machine.disconnect": { args: DisconnectArgs; reply: Done };

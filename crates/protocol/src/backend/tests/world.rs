@@ -47,13 +47,14 @@ impl World {
         world
     }
 
-    /// A new process connects, which fences the one before.
+    /// A new process connects and gives its first sign of life, which fences the one before.
     pub(super) fn start_process(&mut self) {
         self.processes += 1;
         let nonce = format!("process-{}", self.processes);
         let args = json!({ "machineId": self.machine, "secret": self.secret, "wireVersion": 1, "nonce": nonce });
         let reply = self.call(Caller::Anyone, "machine.connect", args).unwrap();
         self.token = Secret::new(reply["connectionToken"].as_str().unwrap());
+        self.machine("machine.heartbeat", json!({}));
     }
 
     pub(super) fn call(
