@@ -147,6 +147,7 @@ impl Builder {
             drain_ms: self.drain_ms,
             process_limit: self.process_limit.unwrap_or_else(limits::processes),
             memory_limit_bytes: self.memory_limit_bytes.or_else(limits::memory_bytes),
+            backoff_seed: transport::random(),
         };
         let (control, orders) = mpsc::channel(CONTROL_QUEUE);
         let status = watch::Sender::new(Status::default());

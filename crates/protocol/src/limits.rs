@@ -129,7 +129,7 @@ pub const CHANGE_ACTIVITY_KEPT_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
 pub const PROGRESS_EVERY_MS: u64 = 200;
 /// How long a call may take before it counts as lost.
 pub const CALL_TIMEOUT_MS: u64 = 15_000;
-/// The first and the longest wait between two tries.
+/// The first wait between two tries; each one is between half of that and all of it, at random.
 pub const BACKOFF_FIRST_MS: u64 = 250;
 /// The longest wait between two tries.
 pub const BACKOFF_MAX_MS: u64 = 15_000;

@@ -115,6 +115,15 @@ pub fn new_secret(prefix: &str) -> Secret {
     Secret::generate(prefix, entropy)
 }
 
+/// A random number.
+///
+/// # Panics
+/// When the operating system has no random bytes.
+#[must_use]
+pub fn random() -> u64 {
+    getrandom::u64().expect("the operating system gives random bytes")
+}
+
 /// The wall clock.
 #[must_use]
 pub fn now() -> Timestamp {

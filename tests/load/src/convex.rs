@@ -3,7 +3,6 @@
 
 mod bridge;
 mod peer;
-mod replay;
 mod stage;
 
 use std::path::Path;
@@ -12,9 +11,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use crate::replay::Recording;
 use crate::{Failure, Found};
 use bridge::Bridge;
-use replay::Recording;
 use stage::Stage;
 
 /// Published prices: of a million function calls, and of a gibibyte read from or written to the database, in US

@@ -1,17 +1,23 @@
 //! Measures the running product beside a yardstick in the same run: `tests/load/run latency`, `first-word`,
-//! `directory`, `convex-cost` or `memory`. The method and the figures are in `docs/performance.md`.
+//! `directory`, `convex-cost`, `memory`, `restart`, `reconnect`, `hibernated` or `storm`. The method and the figures are in `docs/performance.md`.
 #![allow(clippy::print_stdout, reason = "figures are what it prints")]
 
 mod convex;
 mod directory;
 mod figures;
 mod first_word;
+mod hibernated;
 mod latency;
+mod machines;
 mod memory;
 mod opencode;
 mod person;
 mod processes;
 mod product;
+mod reconnect;
+mod replay;
+mod restart;
+mod storm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,6 +62,14 @@ enum What {
     ConvexCost(convex::Options),
     /// The resident memory of the hub and of a machine's agent
     Memory(memory::Options),
+    /// From the start of an agent that was killed until all that it had is shown as it is, beside opencode's own start
+    Restart(restart::Options),
+    /// How soon an answer goes on after the network was cut, beside a client that tries again every second
+    Reconnect(reconnect::Options),
+    /// What chat sessions that hibernate cost: processes and the agent's memory, beside an agent without any
+    Hibernated(hibernated::Options),
+    /// How soon all machines of a hub that was killed are online again, beside one question from each
+    Storm(storm::Options),
 }
 
 /// The programs that are measured.
@@ -128,6 +142,10 @@ async fn run(options: Options) -> Result<(), Failure> {
             What::Directory(options) => directory::run(&programs, &options).await,
             What::ConvexCost(options) => convex::run(&programs, &options).await,
             What::Memory(options) => memory::run(&programs, &options).await,
+            What::Restart(options) => restart::run(&programs, &options).await,
+            What::Reconnect(options) => reconnect::run(&programs, &options).await,
+            What::Hibernated(options) => hibernated::run(&programs, &options).await,
+            What::Storm(options) => storm::run(&programs, &options).await,
         }
     };
     // Leaving in order takes the processes along.

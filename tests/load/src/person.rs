@@ -33,6 +33,11 @@ impl Person {
         })
     }
 
+    /// The same person over another connection.
+    pub(crate) fn elsewhere(&self, backend: &str) -> Result<Self, Failure> {
+        Self::new(backend, self.token.clone())
+    }
+
     pub(crate) async fn call<F: Function>(&self, args: &F::Args) -> Result<F::Reply, Failure> {
         let key = match F::KIND {
             Kind::Mutation => Some(new_key()),
@@ -109,9 +114,14 @@ impl Chat {
         })
     }
 
+    /// Waits until a turn has ended; says how.
+    pub(crate) async fn ended(&mut self, turn: &TurnId) -> Result<TurnState, Failure> {
+        self.until_turn(turn, TurnState::is_terminal).await
+    }
+
     /// Waits until a turn is complete.
     pub(crate) async fn complete(&mut self, turn: &TurnId) -> Result<(), Failure> {
-        let state = self.until_turn(turn, TurnState::is_terminal).await?;
+        let state = self.ended(turn).await?;
         if state == TurnState::Completed {
             return Ok(());
         }

@@ -102,7 +102,7 @@ impl Home {
         self.path("root")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -148,13 +148,100 @@ impl Home {
     }
 }
 
+/// A hub.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) person: Person,
+    /// Where it is.
+    pub(crate) backend: String,
+    data_dir: PathBuf,
+    child: Child,
+}
+
+impl Hub {
+    /// Starts one on a free port. `name` tells several on one computer apart.
+    pub(crate) async fn start(found: &Found, home: &Home, name: &str) -> Result<Self, Failure> {
+        let data_dir = home.path(&format!("hub-{name}"));
+        let mut child = Self::process(found, home, &data_dir, "127.0.0.1:0")?;
+        let backend = Self::address(&mut child).await?;
+        let token = std::fs::read_to_string(data_dir.join("owner-token"))?;
+        Ok(Self {
+            person: Person::new(&backend, Secret::new(token.trim()))?,
+            backend,
+            data_dir,
+            child,
+        })
+    }
+
+    /// kill -9, and a new one in its place. Returns when it listens, with the time at which it was started.
+    pub(crate) async fn restart(
+        &mut self,
+        found: &Found,
+        home: &Home,
+        away: Duration,
+    ) -> Result<Instant, Failure> {
+        self.child.kill().await?;
+        tokio::time::sleep(away).await;
+        let begun = Instant::now();
+        self.child = Self::process(found, home, &self.data_dir, self.address_text()?)?;
+        Self::address(&mut self.child).await?;
+        Ok(begun)
+    }
+
+    /// The person over a connection of its own.
+    pub(crate) fn new_person(&self) -> Result<Person, Failure> {
+        self.person.elsewhere(&self.backend)
+    }
+
+    /// Its address and port.
+    pub(crate) fn address_text(&self) -> Result<&str, Failure> {
+        let address = self.backend.strip_prefix("http://");
+        address.ok_or_else(|| "the hub's address is no address".into())
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
+        self.child.kill().await?;
+        Ok(())
+    }
+
+    fn process(
+        found: &Found,
+        home: &Home,
+        data_dir: &Path,
+        listen: &str,
+    ) -> Result<Child, Failure> {
+        let mut command = home.command(&found.orchestrator);
+        command
+            .args(["--json", "hub", "--listen", listen, "--data-dir"])
+            .arg(data_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        Ok(command.spawn()?)
+    }
+
+    async fn address(child: &mut Child) -> Result<String, Failure> {
+        let mut lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
+        let line = tokio::time::timeout(LIMIT, lines.next_line())
+            .await??
+            .ok_or("the hub did not start")?;
+        let started: Value = serde_json::from_str(&line)?;
+        let backend = started["backend"].as_str();
+        Ok(backend.ok_or("the hub told no address")?.to_owned())
+    }
+}
+
 /// A hub and a machine that is online.
 #[derive(Debug)]
 pub(crate) struct Product {
     pub(crate) person: Person,
     pub(crate) machine_id: MachineId,
     pub(crate) worker: WorkerId,
-    hub: Child,
+    hub: Hub,
     machine: Child,
     /// The end of this is what ends the machine.
     machine_input: Option<ChildStdin>,
@@ -170,62 +257,32 @@ impl Product {
         name: &str,
         variables: &[(&str, &str)],
     ) -> Result<Self, Failure> {
-        let hub_dir = home.path(&format!("hub-{name}"));
-        let mut hub = home
-            .command(&found.orchestrator)
-            .args(["--json", "hub", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(&hub_dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut lines = BufReader::new(hub.stdout.take().ok_or("no standard output")?).lines();
-        let line = tokio::time::timeout(LIMIT, lines.next_line())
-            .await??
-            .ok_or("the hub did not start")?;
-        let started: Value = serde_json::from_str(&line)?;
-        let backend = started["backend"]
-            .as_str()
-            .ok_or("the hub told no address")?;
-        let token = std::fs::read_to_string(hub_dir.join("owner-token"))?;
-        let person = Person::new(backend, Secret::new(token.trim()))?;
+        let hub = Hub::start(found, home, name).await?;
+        let backend = hub.backend.clone();
+        Self::join(found, home, hub, name, &backend, variables).await
+    }
+
+    /// The same with a hub that is there, which the machine reaches as `backend`.
+    pub(crate) async fn join(
+        found: &Found,
+        home: &Home,
+        hub: Hub,
+        name: &str,
+        backend: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
+        let person = hub.person.clone();
         let key = person
             .call::<CreateMachine>(&CreateMachineArgs {
                 name: "here".to_owned(),
             })
             .await?;
-
         let machine_dir = home.path(&format!("machine-{name}"));
-        let mut machine = home.command(&found.orchestrator);
-        machine
-            .args([
-                "machine",
-                "--supervised",
-                "--backend",
-                backend,
-                "--machine-dir",
-            ])
-            .arg(&machine_dir)
-            .arg("--root")
-            .arg(home.path("root"))
-            .arg("--opencode")
-            .arg(&found.opencode)
-            .env(
-                "ORCHESTRATOR_REGISTRATION_KEY",
-                key.registration_key.expose(),
-            )
-            .env(
-                "ORCHESTRATOR_OPENCODE_CONFIG",
-                home.model.opencode_config().to_string(),
-            )
-            .env("ORCHESTRATOR_OPENCODE_LEAN", home.lean.to_string())
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let mut machine = machine.spawn()?;
+        let key = key.registration_key.expose();
+        let mut machine = machine_command(found, home, backend, &machine_dir, variables)
+            .env("ORCHESTRATOR_REGISTRATION_KEY", key)
+            .spawn()?;
         let machine_input = machine.stdin.take();
-
         let machine_id = online(&person).await?;
         let args = RegisterWorkerArgs {
             machine_id: machine_id.clone(),
@@ -245,8 +302,29 @@ impl Product {
         })
     }
 
+    /// kill -9 of the agent.
+    pub(crate) async fn kill_machine(&mut self) -> Result<(), Failure> {
+        self.machine.kill().await?;
+        Ok(())
+    }
+
+    /// Starts the agent again with what it has kept. Gives the time at which it was started.
+    pub(crate) fn start_machine(
+        &mut self,
+        found: &Found,
+        home: &Home,
+        variables: &[(&str, &str)],
+    ) -> Result<Instant, Failure> {
+        let begun = Instant::now();
+        let mut command =
+            machine_command(found, home, &self.hub.backend, &self.machine_dir, variables);
+        self.machine = command.spawn()?;
+        self.machine_input = self.machine.stdin.take();
+        Ok(begun)
+    }
+
     pub(crate) fn hub_pid(&self) -> Option<u32> {
-        self.hub.id()
+        self.hub.pid()
     }
 
     pub(crate) fn machine_pid(&self) -> Option<u32> {
@@ -281,9 +359,37 @@ impl Product {
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         self.machine_input = None;
         tokio::time::timeout(LIMIT, self.machine.wait()).await??;
-        self.hub.kill().await?;
-        Ok(())
+        self.hub.stop().await
     }
+}
+
+/// A machine's program, which ends with its standard input.
+pub(crate) fn machine_command(
+    found: &Found,
+    home: &Home,
+    backend: &str,
+    machine_dir: &Path,
+    variables: &[(&str, &str)],
+) -> Command {
+    let mut command = home.command(&found.orchestrator);
+    command
+        .args(["machine", "--supervised", "--backend", backend])
+        .arg("--machine-dir")
+        .arg(machine_dir)
+        .arg("--root")
+        .arg(home.root())
+        .arg("--opencode")
+        .arg(&found.opencode)
+        .env(
+            "ORCHESTRATOR_OPENCODE_CONFIG",
+            home.model.opencode_config().to_string(),
+        )
+        .env("ORCHESTRATOR_OPENCODE_LEAN", home.lean.to_string())
+        .envs(variables.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 /// Waits until the person's machine is online.

@@ -20,6 +20,9 @@ use crate::world::{Event, World};
 /// Tells the agent processes of the machine apart; later ones are greater.
 pub(crate) type ProcessId = u64;
 
+/// Tells the waits of the agents from all else that a seed decides.
+const BACKOFFS: u64 = 1_000;
+
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) core: AgentCore,
@@ -43,6 +46,8 @@ pub(crate) struct Machine {
     pub(crate) clock_has_jumped: bool,
     pub(crate) hibernate_after_ms: u64,
     pub(crate) limits: Limits,
+    /// The world's.
+    pub(crate) seed: u64,
     /// A person has revoked it.
     pub(crate) is_revoked: bool,
 }
@@ -127,6 +132,7 @@ impl World {
             drain_ms: 10_000,
             process_limit: self.process_limit_told(),
             memory_limit_bytes: Some(MEMORY_LIMIT_BYTES),
+            backoff_seed: Random::of(self.machine.seed, BACKOFFS, self.machine.last_process).bits(),
         });
         let process = Process {
             core,

@@ -183,7 +183,10 @@ impl World {
             broken: setup.broken,
             now: start,
             host: Host::new(setup.broken),
-            machine: Machine::default(),
+            machine: Machine {
+                seed: setup.seed,
+                ..Machine::default()
+            },
             network: Network::default(),
             opencode: Opencode::default(),
             disk: Disk::default(),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::figures::Recoveries;
 use crate::plan::Plan;
 use crate::processes::Own;
-use crate::product::Product;
+use crate::product::{Backend, Product};
 use crate::round::{Chat, Round};
 use crate::{Failure, Found, Options};
 
@@ -124,7 +124,8 @@ fn tell_progress(shared: &Shared) {
 
 async fn begin(shared: &Shared, number: u64) -> Result<(Product, Vec<Chat>), Failure> {
     let options = &shared.options;
-    let product = Product::start(&shared.found, &shared.own, options.seed ^ number).await?;
+    let seed = options.seed ^ number;
+    let product = Product::start(&shared.found, &shared.own, options.backend, seed).await?;
     let mut chats = Vec::new();
     for _ in 0..options.chats {
         chats.push(Chat::start(&product).await?);
@@ -159,11 +160,15 @@ fn note(shared: &Shared, plan: &Plan, round: &Round<'_>) {
 /// What happened in a round that failed, in order.
 fn account(options: &Options, plan: &Plan, round: &Round<'_>, failure: &Failure) -> String {
     let mut text = format!(
-        "\nROUND {} FAILED. Once more: tests/torture/run --seed {} --first {} --rounds 1 --lanes 1 --chats {}{}{}\n",
+        "\nROUND {} FAILED. Once more: tests/torture/run --seed {} --first {} --rounds 1 --lanes 1 --chats {}{}{}{}\n",
         plan.number,
         options.seed,
         plan.number,
         options.chats,
+        match options.backend {
+            Backend::Hub => "",
+            Backend::Convex => " --backend convex",
+        },
         if options.long { " --long" } else { "" },
         options
             .only

@@ -3,6 +3,7 @@
 //! and which command proves it, is in `docs/recovery.md`.
 #![allow(clippy::print_stdout, reason = "figures are what it prints")]
 
+mod bridge;
 mod checks;
 mod figures;
 mod lane;
@@ -10,8 +11,6 @@ mod person;
 mod plan;
 mod processes;
 mod product;
-mod proxy;
-mod random;
 mod reader;
 mod round;
 mod strikes;
@@ -46,6 +45,9 @@ struct Options {
     /// How many chats each product has
     #[arg(long, default_value_t = 2)]
     chats: usize,
+    /// What is in the middle: the hub, or the Convex functions behind the bridge
+    #[arg(long, value_enum, default_value = "hub")]
+    backend: product::Backend,
     /// Also machines that sleep for longer than their lease
     #[arg(long)]
     long: bool,
@@ -128,7 +130,8 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Failure> {
     let found = options.find()?;
     println!(
-        "seed {}, rounds {} to {}, {} products with {} chats each",
+        "{:?}, seed {}, rounds {} to {}, {} products with {} chats each",
+        options.backend,
         options.seed,
         options.first,
         options.first + options.rounds.saturating_sub(1),

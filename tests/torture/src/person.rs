@@ -14,8 +14,7 @@ use protocol::wire::{
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use transport::{Call, Chunks, Transport as _, TransportError, new_key};
-use transport_http::HttpTransport;
+use transport::{Call, Chunks, Transport, TransportError, new_key};
 
 use crate::Failure;
 
@@ -25,18 +24,21 @@ const TRY_AGAIN: Duration = Duration::from_millis(100);
 const CALL_LIMIT: Duration = Duration::from_secs(120);
 
 /// A signed-in person.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Person {
-    http: HttpTransport,
+    way: Arc<dyn Transport>,
     token: Secret,
 }
 
+impl std::fmt::Debug for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Person").finish_non_exhaustive()
+    }
+}
+
 impl Person {
-    pub(crate) fn new(backend: &str, token: Secret) -> Result<Self, Failure> {
-        Ok(Self {
-            http: HttpTransport::new(backend)?,
-            token,
-        })
+    pub(crate) fn new(way: Arc<dyn Transport>, token: Secret) -> Self {
+        Self { way, token }
     }
 
     /// Calls until there is an answer, each time with the same key.
@@ -52,7 +54,7 @@ impl Person {
         };
         let deadline = Instant::now() + CALL_LIMIT;
         loop {
-            match self.http.call(call.clone()).await {
+            match self.way.call(call.clone()).await {
                 Ok(reply) => return Ok(serde_json::from_value(reply)?),
                 Err(TransportError::Refused(error)) if !error.is_retryable() => {
                     return Err(format!("{} was refused: {error}", F::NAME).into());
@@ -88,7 +90,7 @@ impl Person {
 
     /// A turn's chunks.
     pub(crate) fn chunks(&self, turn: &TurnId, live: bool) -> Chunks {
-        self.http.read(turn, Some(self.token.clone()), live)
+        self.way.read(turn, Some(self.token.clone()), live)
     }
 
     /// Shows a value for as long as the handle lives; `None` while it can't be known.
@@ -102,10 +104,8 @@ impl Person {
         let person = self.clone();
         let task = tokio::spawn(async move {
             loop {
-                let mut values =
-                    person
-                        .http
-                        .watch(F::NAME, args.clone(), Some(person.token.clone()));
+                let token = Some(person.token.clone());
+                let mut values = person.way.watch(F::NAME, args.clone(), token);
                 while let Some(Ok(value)) = values.next().await {
                     let value: Result<F::Reply, _> = serde_json::from_value::<F::Reply>(value);
                     show.send_modify(|shown| note(shown, value.ok()));

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::proxy::{End, Weather};
-use crate::random::Random;
+use torture::proxy::{End, Weather};
+use torture::random::Random;
 
 /// The longest time from the first message to a fault: answers take about as long.
 const STRIKE_LATEST_MS: u64 = 1_800;

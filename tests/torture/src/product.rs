@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::functions::{CreateMachine, RegisterWorker};
@@ -18,10 +19,14 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
+use torture::proxy::Proxy;
+use transport::Transport;
+use transport_convex::ConvexTransport;
+use transport_http::HttpTransport;
 
+use crate::bridge;
 use crate::person::{MachineShown, Person, Shown};
 use crate::processes::{Handle, Own};
-use crate::proxy::Proxy;
 use crate::{Failure, Found};
 
 /// How long any one step of starting may take.
@@ -37,12 +42,39 @@ const REPOSITORY_BYTES: usize = 4 * 1024 * 1024;
 /// The end of a log that a failed round shows, in lines.
 const LOG_LINES: usize = 60;
 
+/// What stands behind the proxies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Backend {
+    /// The hub.
+    Hub,
+    /// The Convex functions, behind the bridge, with the official client.
+    Convex,
+}
+
+impl Backend {
+    /// The address that a machine is given.
+    fn url(self, way: &str) -> String {
+        match self {
+            Self::Hub => way.to_owned(),
+            Self::Convex => format!("convex+{way}"),
+        }
+    }
+
+    fn way(self, way: &str) -> Result<Arc<dyn Transport>, Failure> {
+        Ok(match self {
+            Self::Hub => Arc::new(HttpTransport::new(way)?),
+            Self::Convex => Arc::new(ConvexTransport::new(&self.url(way))?),
+        })
+    }
+}
+
 /// A hub, a machine and their computer.
 #[derive(Debug)]
 pub(crate) struct Product {
     home: TempDir,
     found: Found,
     own: Own,
+    backend: Backend,
     pub(crate) model: ScriptedModel,
     pub(crate) hub: Part,
     pub(crate) agent: Part,
@@ -61,7 +93,12 @@ pub(crate) struct Part(Mutex<Option<Child>>);
 
 impl Product {
     /// Starts it with a worker.
-    pub(crate) async fn start(found: &Found, own: &Own, seed: u64) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        found: &Found,
+        own: &Own,
+        backend: Backend,
+        seed: u64,
+    ) -> Result<Self, Failure> {
         let home = tempfile::Builder::new().prefix("torture-").tempdir()?;
         for directory in ["home", "root/project", "root/made"] {
             std::fs::create_dir_all(home.path().join(directory))?;
@@ -70,16 +107,18 @@ impl Product {
         let model = ScriptedModel::start(ModelConfig::demo()).await?;
         model.record();
 
-        let mut hub = hub_process(found, own, home.path(), "127.0.0.1:0")?;
-        let backend = address_of(&mut hub).await?;
-        let hub_address: SocketAddr = backend
-            .strip_prefix("http://")
-            .ok_or("the hub told no address")?
-            .parse()?;
+        let started = match backend {
+            Backend::Hub => hub_started(found, own, home.path()).await?,
+            Backend::Convex => bridge::start(found, own, home.path()).await?,
+        };
+        let Started {
+            process: hub,
+            address: hub_address,
+            token,
+        } = started;
         let agent_way = Proxy::start(hub_address, seed).await?;
         let person_way = Proxy::start(hub_address, !seed).await?;
-        let token = std::fs::read_to_string(home.path().join("hub/owner-token"))?;
-        let person = Person::new(&person_way.url(), Secret::new(token.trim()))?;
+        let person = Person::new(backend.way(&person_way.url())?, token);
         let name = "here".to_owned();
         let key = person
             .call::<CreateMachine>(&CreateMachineArgs { name })
@@ -89,6 +128,7 @@ impl Product {
             home,
             found: found.clone(),
             own: own.clone(),
+            backend,
             model,
             hub: Part(Mutex::new(Some(hub))),
             agent: Part::default(),
@@ -134,8 +174,15 @@ impl Product {
         )
     }
 
-    /// Kills the hub and starts it again where it was.
+    /// Kills the hub and starts it again where it was. Convex keeps what it has committed: the bridge ends every
+    /// connection and takes none for a while.
     pub(crate) async fn restart_hub(&self, down: Duration) -> Result<(), Failure> {
+        if self.backend == Backend::Convex {
+            let held = self.hub.0.lock().await;
+            bridge::restart(self.hub_address, down).await?;
+            drop(held);
+            return Ok(());
+        }
         let mut hub = self.hub.0.lock().await;
         self.kill(&mut hub).await?;
         tokio::time::sleep(down).await;
@@ -269,7 +316,7 @@ impl Product {
         let mut command = command(&self.found.orchestrator, self.home());
         command
             .args(["machine", "--supervised", "--backend"])
-            .arg(self.agent_way.url())
+            .arg(self.backend.url(&self.agent_way.url()))
             .arg("--machine-dir")
             .arg(self.home().join("machine"))
             .arg("--root")
@@ -292,6 +339,27 @@ impl Product {
         }
         Ok(self.own.spawn(|| command.spawn(), Child::id)?)
     }
+}
+
+/// A backend that has been started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) process: Child,
+    pub(crate) address: SocketAddr,
+    /// The person's credential.
+    pub(crate) token: Secret,
+}
+
+async fn hub_started(found: &Found, own: &Own, home: &Path) -> Result<Started, Failure> {
+    let mut process = hub_process(found, own, home, "127.0.0.1:0")?;
+    let address = address_of(&mut process).await?;
+    let address = address.strip_prefix("http://");
+    let token = std::fs::read_to_string(home.join("hub/owner-token"))?;
+    Ok(Started {
+        process,
+        address: address.ok_or("the hub told no address")?.parse()?,
+        token: Secret::new(token.trim()),
+    })
 }
 
 fn hub_process(found: &Found, own: &Own, home: &Path, listen: &str) -> Result<Child, Failure> {
@@ -318,7 +386,7 @@ async fn address_of(hub: &mut Child) -> Result<String, Failure> {
     Ok(backend.to_owned())
 }
 
-fn log(home: &Path, name: &str) -> std::io::Result<File> {
+pub(crate) fn log(home: &Path, name: &str) -> std::io::Result<File> {
     OpenOptions::new()
         .create(true)
         .append(true)
@@ -326,7 +394,7 @@ fn log(home: &Path, name: &str) -> std::io::Result<File> {
 }
 
 /// A program with this home, and without anything else of this program's environment.
-fn command(program: &Path, home: &Path) -> Command {
+pub(crate) fn command(program: &Path, home: &Path) -> Command {
     let inherited = INHERITED
         .iter()
         .filter_map(|name| Some((name, std::env::var_os(name)?)));
@@ -345,7 +413,7 @@ fn command(program: &Path, home: &Path) -> Command {
 async fn make_repository(home: &Path, own: &Own) -> Result<(), Failure> {
     let work = home.join("work");
     std::fs::create_dir(&work)?;
-    let mut random = crate::random::Random::new(0, 0);
+    let mut random = torture::random::Random::new(0, 0);
     let bytes: Vec<u8> = (0..REPOSITORY_BYTES / 8)
         .flat_map(|_| random.bits().to_le_bytes())
         .collect();

@@ -18,7 +18,7 @@ const SLICED_BYTES: usize = 512;
 
 /// What every connection meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weather {
+pub enum Weather {
     Clear,
     /// Each piece comes later by a random time.
     Latency {
@@ -36,7 +36,7 @@ pub(crate) enum Weather {
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     Reset,
     Close,
     /// The hub sees its end, the caller never hears of it.
@@ -55,7 +55,7 @@ struct Sky {
 
 /// A listener before the hub.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     address: SocketAddr,
     sky: watch::Sender<Sky>,
     next: watch::Receiver<u64>,
@@ -63,7 +63,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn start(hub: SocketAddr, seed: u64) -> std::io::Result<Self> {
+    pub async fn start(hub: SocketAddr, seed: u64) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (sky, seen) = watch::channel(Sky {
@@ -94,17 +94,17 @@ impl Proxy {
     }
 
     /// Its address as a hub's.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Changes the weather.
-    pub(crate) fn set(&self, weather: Weather) {
+    pub fn set(&self, weather: Weather) {
         self.sky.send_modify(|sky| sky.weather = weather);
     }
 
     /// Ends every connection that there is.
-    pub(crate) fn end(&self, end: End) {
+    pub fn end(&self, end: End) {
         let before = *self.next.borrow();
         self.sky.send_modify(|sky| sky.ended = Some((before, end)));
     }

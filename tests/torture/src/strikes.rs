@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use torture::proxy::{End, Weather};
 
 use crate::Failure;
 use crate::plan::{Fault, Side, Strike, Target};
 use crate::processes::{Handle, Process, of_home, tree};
 use crate::product::Product;
-use crate::proxy::{End, Weather};
 
 /// Does it, and returns when it is over. Says what it hit.
 pub(crate) async fn strike(product: &Product, strike: &Strike) -> Result<String, Failure> {

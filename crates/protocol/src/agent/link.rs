@@ -2,10 +2,11 @@
 //! take effect. Whatever loses its answer takes the link down; the inbox's first value brings it up again, and then
 //! everything unanswered is sent anew.
 
+use super::backoff::Backoff;
 use super::lanes::{Lane, Purpose};
 use super::{AgentCore, ExitReason, Failure, Output, Phase, WatchId};
 use crate::error::{CallError, ErrorCode};
-use crate::limits::{BACKOFF_FIRST_MS, BACKOFF_MAX_MS, HEARTBEAT_MS};
+use crate::limits::HEARTBEAT_MS;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::wire::{ConnectArgs, ConnectReply, DisconnectArgs, MachineInfo, WIRE_VERSION};
@@ -33,8 +34,7 @@ pub enum DeadlineName {
 pub(super) struct Link {
     connection: Option<Connection>,
     state: LinkState,
-    /// Failed tries in a row.
-    attempt: u32,
+    backoff: Backoff,
     /// The watch of the inbox that counts, if there is one.
     watch: Option<WatchId>,
     last_watch: WatchId,
@@ -67,11 +67,11 @@ enum LinkState {
 }
 
 impl Link {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(backoff_seed: u64) -> Self {
         Self {
             connection: None,
             state: LinkState::Connecting,
-            attempt: 0,
+            backoff: Backoff::new(backoff_seed),
             watch: None,
             last_watch: 0,
         }
@@ -105,7 +105,7 @@ impl Link {
 
     /// The inbox has a value. Says whether the link was not up before.
     pub(super) fn come_up(&mut self, now: Timestamp) -> bool {
-        self.attempt = 0;
+        self.backoff.reset();
         if self.is_up() || self.connection.is_none() {
             return false;
         }
@@ -160,12 +160,8 @@ impl Link {
         if matches!(self.state, LinkState::Down { .. }) {
             return;
         }
-        let wait = BACKOFF_FIRST_MS
-            .saturating_mul(1 << self.attempt.min(16))
-            .min(BACKOFF_MAX_MS);
-        self.attempt += 1;
         self.state = LinkState::Down {
-            retry_at: now.plus_ms(wait),
+            retry_at: now.plus_ms(self.backoff.next_wait_ms()),
         };
     }
 }

@@ -5,6 +5,7 @@
 //! every input. Nothing is remembered that the inbox would not tell again, so a restarted process needs
 //! only to connect.
 
+mod backoff;
 mod chat;
 mod command;
 mod governor;
@@ -57,6 +58,9 @@ pub struct AgentConfig {
     /// How much memory they and all that they have started may take before no further one is started, in bytes;
     /// `None` where that can't be measured or is not limited.
     pub memory_limit_bytes: Option<u64>,
+    /// Spreads the waits between two tries to reach the backend. It has to be random: machines with one seed come
+    /// back in step when their backend was away.
+    pub backoff_seed: u64,
 }
 
 /// Why something that was sent has no answer.
@@ -252,9 +256,9 @@ impl AgentCore {
     pub fn new(config: AgentConfig) -> Self {
         let governor = Governor::new(config.process_limit, config.memory_limit_bytes);
         Self {
-            config,
             governor,
-            link: Link::new(),
+            link: Link::new(config.backoff_seed),
+            config,
             lanes: Lanes::default(),
             inbox: None,
             chats: BTreeMap::new(),

@@ -20,9 +20,9 @@ use transport_convex::ConvexTransport;
 
 use super::Cost;
 use super::bridge::{Bridge, call};
-use super::replay::{Recording, op};
 use super::stage::Stage;
 use crate::Failure;
+use crate::replay::{Recording, op};
 
 const THROTTLE: Duration = Duration::from_millis(250);
 

@@ -17,8 +17,8 @@ use transport_convex::ConvexTransport;
 
 use super::Cost;
 use super::bridge::Bridge;
-use super::replay::{Recording, Replay};
 use crate::Failure;
+use crate::replay::{Recording, Replay};
 
 /// How often it is looked whether a turn has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -20,13 +20,13 @@ const PART: &str = "answer";
 
 /// An answer as it was streamed by the real opencode.
 #[derive(Debug, Clone)]
-pub(super) struct Recording {
+pub(crate) struct Recording {
     /// When each piece came, after the first one, and its text.
-    pub(super) deltas: Vec<(Duration, String)>,
+    pub(crate) deltas: Vec<(Duration, String)>,
 }
 
 impl Recording {
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("{} can't be read: {error}", path.display()))?;
         let deltas: Vec<(u64, String)> = serde_json::from_str(&text)?;
@@ -38,15 +38,15 @@ impl Recording {
         })
     }
 
-    pub(super) fn length(&self) -> Duration {
+    pub(crate) fn length(&self) -> Duration {
         self.deltas.last().map_or(Duration::ZERO, |(at, _)| *at)
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.deltas.iter().map(|(_, text)| text.as_str()).collect()
     }
 
-    pub(super) fn answer(&self) -> FullMessage {
+    pub(crate) fn answer(&self) -> FullMessage {
         let parts = vec![Part {
             id: PART.to_owned(),
             body: PartBody::Text { text: self.text() },
@@ -61,7 +61,7 @@ impl Recording {
 }
 
 /// A piece of the recording.
-pub(super) fn op(text: &str) -> ChunkOp {
+pub(crate) fn op(text: &str) -> ChunkOp {
     ChunkOp::Append {
         part: PART.to_owned(),
         kind: DeltaKind::Text,
@@ -70,14 +70,14 @@ pub(super) fn op(text: &str) -> ChunkOp {
 }
 
 /// Answers every prompt with the recording.
-pub(super) struct Replay {
+pub(crate) struct Replay {
     recording: Arc<Recording>,
     /// When the latest answer's first word was given.
     begun: watch::Sender<Option<Instant>>,
 }
 
 impl Replay {
-    pub(super) fn new(recording: &Recording) -> (Self, watch::Receiver<Option<Instant>>) {
+    pub(crate) fn new(recording: &Recording) -> (Self, watch::Receiver<Option<Instant>>) {
         let (begun, when) = watch::channel(None);
         let replay = Self {
             recording: Arc::new(recording.clone()),
