@@ -302,3 +302,146 @@ impl AgentCore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::agent::{AgentConfig, CallId, Input};
+    use crate::ids::MachineId;
+    use crate::wire::{Inbox, MachineInfo, WIRE_VERSION};
+
+    const START: Timestamp = Timestamp::from_ms(1_700_000_000_000);
+
+    /// An agent that has asked to connect, and been answered.
+    fn connected() -> AgentCore {
+        let mut core = AgentCore::new(AgentConfig {
+            machine_id: MachineId::generate(START, [1; 10]),
+            secret: Secret::new("secret"),
+            info: MachineInfo::default(),
+            hibernate_after_ms: 60_000,
+            drain_ms: 10_000,
+            process_limit: 1,
+            memory_limit_bytes: None,
+        });
+        assert_eq!(next(&mut core), Some(Output::Connect));
+        connect(&mut core, START, 1);
+        core
+    }
+
+    fn connect(core: &mut AgentCore, now: Timestamp, epoch: u64) {
+        let reply = ConnectReply {
+            epoch,
+            connection_token: Secret::new(format!("token {epoch}")),
+            wire_version: WIRE_VERSION,
+            lease_ms: 45_000,
+            heartbeat_ms: HEARTBEAT_MS,
+            chunk_batch_max_bytes: 1_000,
+        };
+        core.handle_input(now, Input::Connected(Ok(reply)));
+    }
+
+    /// The one thing to do, which is to give a sign of life.
+    fn sign_of_life(core: &mut AgentCore, token: &str) -> CallId {
+        match (next(core), next(core)) {
+            (
+                Some(Output::Call {
+                    id,
+                    token: with,
+                    function: "machine.heartbeat",
+                    args,
+                }),
+                None,
+            ) => {
+                assert_eq!(with.expose(), token);
+                assert_eq!(args["draining"], false);
+                id
+            }
+            other => panic!("a sign of life and nothing else: {other:?}"),
+        }
+    }
+
+    /// What to do about the backend.
+    fn next(core: &mut AgentCore) -> Option<Output> {
+        std::iter::from_fn(|| core.poll_output())
+            .find(|output| !matches!(output, Output::KeepSpares(_)))
+    }
+
+    #[test]
+    fn a_new_connection_is_used_before_the_inbox_is_watched() {
+        let mut core = connected();
+        let id = sign_of_life(&mut core, "token 1");
+        core.handle_input(START, Input::CallDone(id, Ok(json!({}))));
+        let watch = Output::WatchInbox(1, Secret::new("token 1"));
+        assert_eq!(next(&mut core), Some(watch));
+        let inbox = Inbox {
+            machine_id: MachineId::generate(START, [1; 10]),
+            epoch: 1,
+            workers: Vec::new(),
+            chats: Vec::new(),
+            commands: Vec::new(),
+        };
+        core.handle_input(START, Input::Inbox(1, inbox));
+        assert!(core.is_connected());
+        let heartbeat = START.plus_ms(HEARTBEAT_MS);
+        let next = (heartbeat, DeadlineName::Heartbeat);
+        assert_eq!(core.next_deadline(), Some(next));
+    }
+
+    #[test]
+    fn a_first_sign_of_life_without_an_answer_is_given_again() {
+        let mut core = connected();
+        let lost = sign_of_life(&mut core, "token 1");
+        let failure = || Err(Failure::Lost("no answer".to_owned()));
+        core.handle_input(START, Input::CallDone(lost, failure()));
+        assert_eq!(next(&mut core), None);
+        let retry = START.plus_ms(BACKOFF_FIRST_MS);
+        assert_eq!(core.next_deadline(), Some((retry, DeadlineName::Reconnect)));
+        core.handle_input(retry, Input::Time);
+        let again = sign_of_life(&mut core, "token 1");
+        // What answers the one before says nothing of this one.
+        core.handle_input(retry, Input::CallDone(lost, Ok(json!({}))));
+        assert_eq!(next(&mut core), None);
+        core.handle_input(retry, Input::CallDone(again, Ok(json!({}))));
+        let watch = Output::WatchInbox(1, Secret::new("token 1"));
+        assert_eq!(next(&mut core), Some(watch));
+        // The connection is in effect: after a loss the inbox is watched at once.
+        let end = Failure::Lost("reset".to_owned());
+        core.handle_input(retry, Input::InboxEnded(1, end));
+        let (retry, _) = core.next_deadline().expect("another try");
+        core.handle_input(retry, Input::Time);
+        let watch = Output::WatchInbox(2, Secret::new("token 1"));
+        assert_eq!(next(&mut core), Some(watch));
+    }
+
+    #[test]
+    fn a_refused_sign_of_life_keeps_no_agent_from_its_inbox() {
+        let mut core = connected();
+        let id = sign_of_life(&mut core, "token 1");
+        let refused = CallError::new(ErrorCode::Invalid, "Not like this.");
+        core.handle_input(START, Input::CallDone(id, Err(Failure::Refused(refused))));
+        let watch = Output::WatchInbox(1, Secret::new("token 1"));
+        assert_eq!(next(&mut core), Some(watch));
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_is_asked_for_again_and_one_that_was_overtaken_ends_the_agent() {
+        let mut core = connected();
+        let id = sign_of_life(&mut core, "token 1");
+        let refused = |code| Err(Failure::Refused(CallError::new(code, "No.")));
+        core.handle_input(
+            START,
+            Input::CallDone(id, refused(ErrorCode::Unauthenticated)),
+        );
+        let (retry, _) = core.next_deadline().expect("another try");
+        core.handle_input(retry, Input::Time);
+        assert_eq!(next(&mut core), Some(Output::Connect));
+        connect(&mut core, retry, 2);
+        let id = sign_of_life(&mut core, "token 2");
+        core.handle_input(retry, Input::CallDone(id, refused(ErrorCode::StaleEpoch)));
+        let Some(Output::Exit(ExitReason::Fenced(_))) = next(&mut core) else {
+            panic!("the agent ends");
+        };
+    }
+}
