@@ -87,6 +87,10 @@ describe("a chat whose machine is away", () => {
     await vi.waitFor(() => expect(turn().dataset.state).toBe("cancelled"), PATIENCE);
     expect(turn().textContent).toContain("Stopped while the machine was away");
     expect(turn().textContent).toContain("Half an answer");
+    cleanup();
+    open(chat);
+    await vi.waitFor(() => expect(turn().textContent).toContain("Half an answer"), PATIENCE);
+    expect(turn().dataset.state).toBe("cancelled");
   });
 
   it("can have everything that waits cancelled, and be ended", async () => {
