@@ -82,6 +82,7 @@ describe("a chat whose machine is away", () => {
       screen.getAllByTestId("turn").find((element) => element.dataset.turnId === first.summary.id) ?? document.body;
     await vi.waitFor(() => expect(turn().textContent).toContain("Half an answer"), PATIENCE);
     expect(turn().textContent).toContain("Was to stop when its machine was last seen");
+    expect(turn().querySelector(".markdown-streaming"), "nothing grows to be seen").toBeNull();
     expect(screen.getByTestId<HTMLButtonElement>("stop-turn").disabled).toBe(false);
     await user.click(within(turn()).getByTestId("cancel-turn"));
     await vi.waitFor(() => expect(turn().dataset.state).toBe("cancelled"), PATIENCE);
