@@ -106,6 +106,35 @@ test("an agent is killed in mid-answer and started again: soon the page tells wh
   await context.close();
 });
 
+test("opencode is killed in mid-answer: its turn says so, and the chat goes on from its own storage", async ({ startProduct, browser, picture }) => {
+  const product = await startProduct();
+  const context = await signedIn(browser, product.link);
+  const page = await context.newPage();
+  const chat = await Chat.start(page);
+  await chat.asked("say before it was killed");
+  const turn = await chat.send("count 400 60");
+  await turn.reaches(30);
+  await chat.queue("say what waited");
+  const shown = await turn.text();
+  const opencodes = product.opencodes;
+  expect(opencodes.length).toBeGreaterThan(0);
+  for (const pid of opencodes) process.kill(pid, "SIGKILL");
+
+  await turn.isIn("interrupted");
+  const kept = await turn.text();
+  expect(kept.startsWith(shown), `what was streamed is kept: ${kept}`).toBe(true);
+  expect(counted(400).startsWith(kept)).toBe(true);
+  await expect(turn.root.getByTestId("turn-reason")).toContainText("Interrupted: ");
+  await expect(turn.root.getByTestId("continue-turn")).toBeVisible();
+  await chat.turn(2).completes();
+  await expect(chat.turn(2).texts).toHaveText("what waited");
+  await picture(page, "opencode-killed");
+  const recalled = await chat.asked("recall");
+  await expect(recalled.texts).toContainText("say before it was killed");
+  await expect(page.getByRole("main").getByTestId("presence-dot").first()).toHaveAttribute("data-presence", "online");
+  await context.close();
+});
+
 test("a machine is lost: its turn is settled, and the chat goes on elsewhere with what was said", async ({ startProduct, newHome, browser, picture }) => {
   const product = await startProduct();
   const context = await signedIn(browser, product.link);
