@@ -1,29 +1,28 @@
 "use client";
 
-import { CircleAlertIcon, CircleCheckIcon, HourglassIcon, LoaderCircleIcon, XIcon } from "lucide-react";
+import { CircleAlertIcon, CircleCheckIcon, ClockIcon, HourglassIcon, LoaderCircleIcon, XIcon } from "lucide-react";
 import { useState } from "react";
-import { toast } from "sonner";
 
 import { isThere } from "@/components/presence";
 import { Button } from "@/components/ui/button";
 import { hasEnded } from "@/features/directory/commands";
-import { useAction } from "@/lib/backend/react";
 import type { CommandId, CommandSummary, MachineSummary, MachineView } from "@/lib/backend/wire.gen";
 import { navigate } from "@/lib/route";
 import { clockTime } from "@/lib/text/time";
 import { useNow } from "@/lib/use-now";
 
+import { CancelCommand, isLastSeenWorking, LastSeenWorking } from "./cancel-command";
 import { describeOperation } from "./describe";
 import { ProgressBar } from "./progress-bar";
 
 /** What is over sooner is not worth a line that comes and goes. */
 const SHOWN_AFTER_MS = 1_500;
-/** How long a clone that has ended is still news. */
+/** How long a clone that has ended is still news, and what was stopped without its machine. */
 const NEWS_MS = 10 * 60_000;
 
 const dismissedBefore = new Set<CommandId>();
 
-/** What the machine works on and what waits for it; clones stay a while after their end, to go on from there. */
+/** What the machine works on and what waits for it; what there is to know or to do after its end stays a while. */
 export function OpenCommands({
   view,
   changes,
@@ -41,7 +40,10 @@ export function OpenCommands({
     const { operation, state, createdAt, endedAt } = command;
     const isClone = operation.kind === "clone";
     if (!hasEnded(state)) return isClone || !isThere(machine) || now - createdAt > SHOWN_AFTER_MS;
-    if (!isClone || dismissed.has(command.id) || now - (endedAt ?? 0) > NEWS_MS) return false;
+    if (dismissed.has(command.id) || now - (endedAt ?? 0) > NEWS_MS) return false;
+    // Its machine was away: it may be half-done there.
+    if (state === "cancelled") return command.error != null;
+    if (!isClone) return false;
     return state === "failed" || state === "expired" || (state === "succeeded" && !hasWorker(operation.path));
   });
   if (shown.length === 0) return null;
@@ -76,12 +78,10 @@ function CommandLine(props: {
   onAddWorker: (directory: string) => void;
 }) {
   const { command, machine } = props;
-  const cancel = useAction("machine.command.cancel", (error) =>
-    toast.error("It was not stopped", { description: error.message }),
-  );
   const text = describeOperation(command.operation);
   const isOpen = !hasEnded(command.state);
   const waits = command.state === "queued" && !isThere(machine);
+  const lastSeen = isLastSeenWorking(command, machine);
   const path = command.operation.kind === "clone" ? command.operation.path : null;
   return (
     <div
@@ -90,7 +90,7 @@ function CommandLine(props: {
       data-state={command.state}
       data-kind={command.operation.kind}
     >
-      <StateIcon command={command} waits={waits} />
+      <StateIcon command={command} waits={waits} lastSeen={lastSeen} />
       <div className="flex min-w-0 flex-1 basis-60 flex-col gap-1">
         <p className="min-w-0 break-all">{text}</p>
         {waits && (
@@ -98,7 +98,8 @@ function CommandLine(props: {
             Waits for {machine.name}; given up at {clockTime(command.expiresAt)}.
           </p>
         )}
-        {isOpen && !waits && command.operation.kind === "clone" && (
+        {lastSeen && <LastSeenWorking command={command} machine={machine} />}
+        {isOpen && !waits && !lastSeen && command.operation.kind === "clone" && (
           <ProgressBar label={text} progress={command.progress ?? null} />
         )}
         {command.error && <p className="text-xs break-words text-bad">{command.error.message}</p>}
@@ -108,15 +109,13 @@ function CommandLine(props: {
       </div>
       <div className="flex shrink-0 items-center gap-1.5">
         {isOpen && (
-          <Button
-            variant="outline"
+          <CancelCommand
+            command={command}
+            machine={machine}
+            label={waits ? "Cancel" : "Stop"}
             size="sm"
-            disabled={cancel.pending || command.cancelRequested}
-            onClick={() => void cancel.run({ commandId: command.id })}
-            data-testid="cancel-command"
-          >
-            {command.cancelRequested ? "Stopping…" : waits ? "Cancel" : "Stop"}
-          </Button>
+            testId="cancel-command"
+          />
         )}
         {command.state === "succeeded" && path !== null && (
           <>
@@ -142,10 +141,12 @@ function CommandLine(props: {
   );
 }
 
-function StateIcon({ command, waits }: { command: CommandSummary; waits: boolean }) {
+function StateIcon({ command, waits, lastSeen }: { command: CommandSummary; waits: boolean; lastSeen: boolean }) {
   const look = "mt-0.5 size-4 shrink-0";
   if (command.state === "succeeded") return <CircleCheckIcon aria-label="Done" className={`${look} text-ok`} />;
+  if (command.state === "cancelled") return <CircleAlertIcon aria-label="Stopped" className={`${look} text-wait`} />;
   if (hasEnded(command.state)) return <CircleAlertIcon aria-label="Failed" className={`${look} text-bad`} />;
   if (waits) return <HourglassIcon aria-label="Waiting" className={`${look} text-wait`} />;
+  if (lastSeen) return <ClockIcon aria-label="Last seen running" className={`${look} text-wait`} />;
   return <LoaderCircleIcon aria-label="Running" className={`${look} animate-spin text-busy`} />;
 }

@@ -82,11 +82,16 @@ describe("a chat whose machine is away", () => {
       screen.getAllByTestId("turn").find((element) => element.dataset.turnId === first.summary.id) ?? document.body;
     await vi.waitFor(() => expect(turn().textContent).toContain("Half an answer"), PATIENCE);
     expect(turn().textContent).toContain("Was to stop when its machine was last seen");
+    expect(turn().querySelector(".markdown-streaming"), "nothing grows to be seen").toBeNull();
     expect(screen.getByTestId<HTMLButtonElement>("stop-turn").disabled).toBe(false);
     await user.click(within(turn()).getByTestId("cancel-turn"));
     await vi.waitFor(() => expect(turn().dataset.state).toBe("cancelled"), PATIENCE);
     expect(turn().textContent).toContain("Stopped while the machine was away");
     expect(turn().textContent).toContain("Half an answer");
+    cleanup();
+    open(chat);
+    await vi.waitFor(() => expect(turn().textContent).toContain("Half an answer"), PATIENCE);
+    expect(turn().dataset.state).toBe("cancelled");
   });
 
   it("can have everything that waits cancelled, and be ended", async () => {

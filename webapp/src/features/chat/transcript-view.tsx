@@ -26,7 +26,7 @@ interface Props {
 
 /** All turns, the latest at the bottom; earlier ones come as the person scrolls up. */
 export function TranscriptView({ snapshot, containerRef, contentRef, atBottom, onToBottom, empty }: Props) {
-  const { store } = useChatContext();
+  const { store, gone } = useChatContext();
   const { turns, data } = snapshot;
   const asks = data.view?.asks ?? NO_ASKS;
   const sentinel = useRef<HTMLDivElement>(null);
@@ -85,6 +85,7 @@ export function TranscriptView({ snapshot, containerRef, contentRef, atBottom, o
               <TurnView
                 key={item.key}
                 item={item}
+                still={gone}
                 askIds={asks
                   .filter((ask) => ask.turnId === item.id)
                   .map(({ id }) => id)

@@ -13,8 +13,16 @@ import { cn } from "@/lib/utils";
 import { PartView } from "./parts/part-view";
 import { TurnStatus } from "./turn-status";
 
-/** One message of the person and all that answers it. */
-export const TurnView = memo(function TurnView({ item, askIds }: { item: TurnItem; askIds: string }) {
+/** One message of the person and all that answers it. `still`: its machine is gone, so nothing grows to be seen. */
+export const TurnView = memo(function TurnView({
+  item,
+  askIds,
+  still,
+}: {
+  item: TurnItem;
+  askIds: string;
+  still: boolean;
+}) {
   const state = stateOf(item);
   const live = item.summary !== null && !isEnded(item.summary.state);
   // A turn that was seen to run keeps being laid out: its height is not known otherwise, and the page would jump at its end.
@@ -36,7 +44,7 @@ export const TurnView = memo(function TurnView({ item, askIds }: { item: TurnIte
               <PartView
                 part={part}
                 live={live}
-                growing={live && item.check === null && index === item.parts.length - 1}
+                growing={live && !still && item.check === null && index === item.parts.length - 1}
               />
             </div>
           ))}

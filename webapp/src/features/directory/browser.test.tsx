@@ -7,6 +7,7 @@ import { TooltipProvider } from "@/components/ui/tooltip";
 import { MachinePage } from "@/features/machine/machine-page";
 import { FleetProvider } from "@/features/shell/fleet";
 import { SignedIn } from "@/features/sign-in/signed-in";
+import { BackendError } from "@/lib/backend/backend";
 import { fakeBackend, type Fake } from "@/lib/backend/fake/backend";
 import { at, file } from "@/lib/backend/fake/files";
 import { BackendProvider } from "@/lib/backend/react";
@@ -250,6 +251,29 @@ describe("a clone", () => {
     expect(at(backend.directories.root(machineId), "thing")).toBeUndefined();
   });
 
+  it("whose machine goes after it was asked to stop can be stopped all the same", async () => {
+    await ask("https://github.com/owner/thing.git");
+    const dialog = await screen.findByTestId("cloning");
+    await vi.waitFor(() => expect(within(dialog).getByRole("progressbar")).toBeTruthy(), PATIENCE);
+    const machine = awayMachine();
+    await vi.waitFor(() => expect(within(dialog).queryByRole("progressbar")).toBeNull(), PATIENCE);
+    const lastSeen = () => within(dialog).getByTestId("command-last-seen").textContent;
+    expect(lastSeen()).toMatch(/laptop is offline since .*working on this when it was last seen/);
+    act(() => {
+      const clone = backend.directories.commands.at(-1);
+      if (clone) clone.command = { ...clone.command, cancelRequested: true };
+      backend.world.changed();
+    });
+    expect(lastSeen()).toContain("asked to stop this before, and may not have heard");
+    const stop = () => within(dialog).getByTestId<HTMLButtonElement>("clone-cancel");
+    expect(stop()).toMatchObject({ disabled: false, textContent: "Stop cloning" });
+    act(() => {
+      machine.presence = { state: "draining", since: Date.now() };
+      backend.world.changed();
+    });
+    expect(stop()).toMatchObject({ disabled: true, textContent: "Stopping…" });
+  });
+
   it("that fails says why, and keeps what was typed", async () => {
     await ask("https://github.com/owner/private.git");
     const dialog = screen.getByTestId("clone-dialog");
@@ -284,6 +308,64 @@ describe("a machine that is away", () => {
     });
     await row("repos/docs");
     await row("notes.txt");
+  });
+});
+
+describe("a command whose machine goes", () => {
+  const running = async (pace: number) => {
+    backend = fakeBackend({ pace });
+    machineId = backend.world.machines[0]?.id ?? "";
+    files();
+    await row("repos");
+    const operation = {
+      kind: "clone",
+      url: "https://github.com/owner/thing.git",
+      branch: null,
+      path: "thing",
+    } as const;
+    await backend.call("machine.command.request", { machineId, operation });
+    await vi.waitFor(() => expect(screen.getByTestId("open-command").dataset.state).toBe("running"), PATIENCE);
+  };
+  const line = () => screen.getByTestId("open-command");
+  const stop = () => within(line()).getByTestId<HTMLButtonElement>("cancel-command");
+
+  it("can be stopped once more, which ends it, and says that it may be half-done", async () => {
+    await running(5);
+    await user.click(stop());
+    await vi.waitFor(() => expect(stop()).toMatchObject({ disabled: true, textContent: "Stopping…" }), PATIENCE);
+    await vi.waitFor(() => expect(backend.directories.commands.at(-1)?.command.cancelRequested).toBe(true), PATIENCE);
+    awayMachine();
+    const lastSeen = () => within(line()).getByTestId("command-last-seen").textContent;
+    await vi.waitFor(() => expect(lastSeen()).toContain("may not have heard"), PATIENCE);
+    expect(within(line()).queryByRole("progressbar")).toBeNull();
+    expect(stop()).toMatchObject({ disabled: false, textContent: "Stop" });
+    await user.click(stop());
+    await vi.waitFor(() => expect(line().dataset.state).toBe("cancelled"), PATIENCE);
+    expect(line().textContent).toContain("may be finished or half-done there");
+    await user.click(within(line()).getByRole("button", { name: /^Dismiss/ }));
+    expect(screen.queryByTestId("open-commands")).toBeNull();
+  });
+
+  it("can be stopped again after an error", async () => {
+    await running(1);
+    const { call } = backend;
+    const keys: (string | undefined)[] = [];
+    vi.spyOn(backend, "call").mockImplementation((name, args, options) => {
+      if (name !== "machine.command.cancel") return call(name, args, options);
+      keys.push(options?.key);
+      return Promise.reject(new BackendError("network", "The backend can't be reached."));
+    });
+    await user.click(stop());
+    await screen.findByText("The backend can't be reached.");
+    expect(stop()).toMatchObject({ disabled: false, textContent: "Stop" });
+    await vi.waitFor(() => expect(stop().disabled).toBe(false), PATIENCE);
+    await user.click(stop());
+    awayMachine();
+    await vi.waitFor(() => expect(line().textContent).toContain("last seen"), PATIENCE);
+    await user.click(stop());
+    expect(keys).toHaveLength(3);
+    expect(keys[1], "the same wish").toBe(keys[0]);
+    expect(keys[2], "another one, whose answer is not that of the first").not.toBe(keys[0]);
   });
 });
 

@@ -3,7 +3,6 @@
 import { CircleCheckIcon } from "lucide-react";
 import { useState, type SubmitEvent } from "react";
 
-import { ErrorNote } from "@/components/error-note";
 import { Button } from "@/components/ui/button";
 import {
   Dialog,
@@ -15,8 +14,8 @@ import {
 } from "@/components/ui/dialog";
 import { Input } from "@/components/ui/input";
 import { Label } from "@/components/ui/label";
+import { CancelCommand, isLastSeenWorking, LastSeenWorking } from "@/features/activity/cancel-command";
 import { ProgressBar } from "@/features/activity/progress-bar";
-import { useAction } from "@/lib/backend/react";
 import { LIMITS, type MachineSummary } from "@/lib/backend/wire.gen";
 import { navigate } from "@/lib/route";
 import { byteLength } from "@/lib/text/bytes";
@@ -153,31 +152,26 @@ function CloneForm(props: {
 
 function Cloning(props: { command: Command; machine: MachineSummary; path: string; onClose: () => void }) {
   const { command, machine, path } = props;
-  const cancel = useAction("machine.command.cancel");
   const row = command.view?.command;
   if (!row) return null;
   return (
     <div className="flex flex-col gap-4" data-testid="cloning" data-state={row.state}>
-      {isThere(machine) || row.state !== "queued" ? (
+      {isLastSeenWorking(row, machine) ? (
+        <LastSeenWorking command={row} machine={machine} />
+      ) : isThere(machine) || row.state !== "queued" ? (
         <ProgressBar label={`Cloning ${shownName(nameOf(path))}`} progress={row.progress ?? null} />
       ) : (
         <CommandNote command={command} machine={machine} />
       )}
-      {cancel.error && <ErrorNote>{cancel.error.message}</ErrorNote>}
       <p className="text-xs text-muted-foreground">
-        You can close this, and even the page: {machine.name} goes on, and its page shows how far it is.
+        {isThere(machine)
+          ? `You can close this, and even the page: ${machine.name} goes on, and its page shows how far it is.`
+          : `You can close this, and even the page: what becomes of it shows on the page of ${machine.name}.`}
       </p>
       <DialogFooter>
-        <Button
-          variant="outline"
-          disabled={cancel.pending || row.cancelRequested}
-          onClick={() => void cancel.run({ commandId: row.id })}
-          data-testid="clone-cancel"
-        >
-          {row.cancelRequested ? "Stopping…" : "Stop cloning"}
-        </Button>
+        <CancelCommand command={row} machine={machine} label="Stop cloning" testId="clone-cancel" />
         <Button onClick={props.onClose} data-testid="clone-close">
-          Close, and let it go on
+          {isThere(machine) ? "Close, and let it go on" : "Close"}
         </Button>
       </DialogFooter>
     </div>

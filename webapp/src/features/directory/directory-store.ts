@@ -290,7 +290,7 @@ export function problemOf({ command }: CommandView): string {
     case "failed":
       return command.error?.message ?? "The machine did not say why.";
     case "cancelled":
-      return "The request was cancelled.";
+      return command.error?.message ?? "The request was cancelled.";
     case "expired":
       return "The machine did not come for the request in time.";
     case "queued":

@@ -68,7 +68,7 @@ function Connection({ health, view }: { health: MachineHealth; view: MachineView
           Until then it counts as online without another sign of life; after that, as unknown.
         </Figure>
         <Figure label="Connection number" testId="health-epoch" value={epoch === 0 ? "none yet" : String(epoch)}>
-          Its epoch: each new connection has a higher one, and shuts out any older process of this machine.
+          Its epoch: higher whenever its process connects anew, which shuts out any older process of this machine.
         </Figure>
       </Figures>
     </Section>

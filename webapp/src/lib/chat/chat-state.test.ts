@@ -97,10 +97,10 @@ describe("chunks", () => {
       { type: "chunks", chunks: chunks(running, "a", "b", "c") },
     );
     expect(data.live.get(running.id)?.parts).toEqual([{ id: "p1", kind: "text", text: "abc" }]);
-    expect(hasGap(data)).toBe(false);
+    expect(hasGap(data, running.id)).toBe(false);
   });
   it("with a hole say so", () => {
-    expect(hasGap(after({ type: "chunks", chunks: chunks(running, "a", "b").slice(1) }))).toBe(true);
+    expect(hasGap(after({ type: "chunks", chunks: chunks(running, "a", "b").slice(1) }), running.id)).toBe(true);
   });
   it("are kept also when they come before the view that tells of their turn", () => {
     const data = after({ type: "chunks", chunks: chunks(running, "early") }, { type: "view", view: view([running]) });

@@ -5,6 +5,9 @@ import { applyChunk, EMPTY_TRANSCRIPT, type Transcript } from "../transcript/tra
 /** Turns whose texts are fetched when a chat is opened; earlier ones follow when a person scrolls up. */
 export const FIRST_TURNS = 20;
 
+/** How many streams of turns that have ended are read at once; others follow as these turn out to be gone. */
+const UNANSWERED_STREAMS = 2;
+
 /** A message that was sent from this page; its turn is known once the backend has answered. */
 export interface Send {
   /** The idempotency key: one intent of a person, however often it is repeated. */
@@ -90,15 +93,39 @@ export function isEnded(state: TurnState): boolean {
   return state === "completed" || state === "interrupted" || state === "failed" || state === "cancelled";
 }
 
-/** The turns whose texts are to be fetched: those never seen, and those that have ended since they were. */
+/** The turns whose texts are to be fetched: never seen, or ended since they were, or their answer came after their end. */
 export function missingRecords({ view, records, from }: ChatData): TurnId[] {
   if (!view || from === null) return [];
   return view.turns.filter((turn) => turn.ordinal >= from && isMissing(turn, records.get(turn.id))).map(({ id }) => id);
 }
 
-/** The turn whose chunks are wanted, with whether a hole in them asks for reading them from the beginning. */
-export function hasGap({ live }: ChatData): boolean {
-  return [...live.values()].some(({ gap }) => gap);
+/** A turn whose chunks are wanted. */
+export interface WantedStream {
+  readonly turnId: TurnId;
+  readonly path: string;
+}
+
+/**
+ * The streams that have what no complete message has: of the turn under way, and of turns that were ended without
+ * their machine, which may bring the message yet. Of the latter only so many, latest first.
+ */
+export function wantedStreams({ view, records }: ChatData, gone: ReadonlySet<string>): WantedStream[] {
+  const running = view?.turns.find(({ state }) => state === "delivered" || state === "streaming");
+  const wanted = running && view?.stream != null ? [{ turnId: running.id, path: view.stream }] : [];
+  const unanswered = [...records.values()]
+    .filter(({ turn, answer }) => isEnded(turn.state) && turn.deliveredAt != null && !answer)
+    .sort((a, b) => b.turn.ordinal - a.turn.ordinal)
+    .map(({ turn }) => ({ turnId: turn.id, path: streamPathOf(turn.id) }));
+  return [...wanted, ...unanswered.filter(({ path }) => !gone.has(path)).slice(0, UNANSWERED_STREAMS)];
+}
+
+/** Whether a hole in a turn's chunks asks for reading them from the beginning. */
+export function hasGap({ live }: ChatData, turnId: TurnId): boolean {
+  return live.get(turnId)?.gap === true;
+}
+
+function streamPathOf(turnId: TurnId): string {
+  return `/v1/streams/turn/${turnId}`;
 }
 
 export function hasEarlier({ from }: ChatData): boolean {
@@ -106,7 +133,8 @@ export function hasEarlier({ from }: ChatData): boolean {
 }
 
 function isMissing(turn: TurnSummary, record: TurnRecord | undefined): boolean {
-  return !record || (isEnded(turn.state) && !isEnded(record.turn.state));
+  if (!record) return true;
+  return isEnded(turn.state) && (!isEnded(record.turn.state) || (turn.hash != null && !record.answer));
 }
 
 function firstShown(turns: readonly TurnSummary[]): number {
@@ -122,6 +150,7 @@ function withRecords(data: ChatData, added: readonly TurnRecord[]): ChatData {
     const before = records.get(id);
     // An answer that is here already is not replaced by a page that was asked for before it came.
     if (before && isEnded(before.turn.state) && !isEnded(record.turn.state)) continue;
+    if (before?.answer && !record.answer) continue;
     records.set(id, record);
     if (!record.answer) continue;
     checks.set(id, checkOf(record.answer, live.get(id)));

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { BackendError, type Backend, type StreamHandlers } from "../backend/backend";
 import { Cell } from "../backend/observable";
-import type { ChatView, TranscriptArgs, TranscriptPage, TurnReply } from "../backend/wire.gen";
+import type { ChatView, TranscriptArgs, TranscriptPage, TurnReply, TurnSummary } from "../backend/wire.gen";
 import { ChatStore, type ChatHost } from "./chat-store";
 import { CHAT_ID, chunks, record, turn, view } from "./fixtures";
 import { stateOf } from "./turns";
@@ -119,6 +119,83 @@ describe("the stream", () => {
     const { streams, stop } = started();
     stop();
     expect(streams[0]?.open).toBe(false);
+  });
+});
+
+describe("a turn that was ended without its machine", () => {
+  const stopped = (ordinal: number) => turn(ordinal, { state: "cancelled", deliveredAt: 1, endedAt: 2 });
+  const streamOf = (ordinal: number) => `/v1/streams/turn/${turn(ordinal).id}`;
+  const open = async (summaries: TurnSummary[], answers: Record<string, string> = {}) => {
+    const now = { summaries, answers };
+    const script = scripted(({ turnIds }) => ({
+      turns: now.summaries
+        .filter(({ id }) => turnIds?.includes(id))
+        .map((summary) => record(summary, now.answers[summary.id] ?? null)),
+      hasEarlier: false,
+    }));
+    const host = new Host();
+    const store = new ChatStore(script.backend, CHAT_ID, host);
+    store.start();
+    script.push(view(summaries));
+    await flush();
+    return { ...script, store, host, now };
+  };
+
+  it("shows what was streamed, also to a page that was opened since", async () => {
+    const { streams, store } = await open([stopped(1)]);
+    expect(streams).toMatchObject([{ path: streamOf(1), offset: "-1", open: true }]);
+    streams[0]?.onChunks(chunks(stopped(1), "Half ", "of it"), "7");
+    expect(store.snapshot.get().turns.shown[0]).toMatchObject({
+      parts: [{ text: "Half of it" }],
+      check: null,
+      summary: { state: "cancelled" },
+    });
+    expect(store.snapshot.get().turns.running).toBeNull();
+  });
+
+  it("shows its complete message once its machine brings it", async () => {
+    const { streams, store, push, now } = await open([stopped(1)]);
+    streams[0]?.onChunks(chunks(stopped(1), "Half "), "7");
+    const summary = { ...stopped(1), hash: "known now" };
+    Object.assign(now, { summaries: [summary], answers: { [summary.id]: "Half of it, and more" } });
+    push(view([summary]));
+    await flush();
+    expect(streams[0]?.open).toBe(false);
+    expect(store.snapshot.get().turns.shown[0]).toMatchObject({
+      parts: [{ text: "Half of it, and more" }],
+      check: "repaired",
+    });
+  });
+
+  it("has its chunks read beside those of the turn under way", async () => {
+    const path = "/v1/streams/turn/2";
+    const running = turn(2, { state: "streaming" });
+    const { streams, push, now, host } = await open([stopped(1)]);
+    now.summaries = [stopped(1), running];
+    push(view(now.summaries, { stream: path }));
+    expect(streams.map((stream) => stream.path)).toEqual([streamOf(1), path]);
+    host.show(false);
+    expect(streams.some((stream) => stream.open)).toBe(false);
+    host.show(true);
+    expect(streams.slice(2)).toMatchObject([{ open: true }, { open: true }]);
+  });
+
+  it("is one of few that are read at once; another takes the place of one that is gone", async () => {
+    const { streams } = await open([stopped(1), stopped(2), stopped(3)]);
+    expect(streams.map(({ path }) => path)).toEqual([streamOf(3), streamOf(2)]);
+    streams[0]?.onState?.({ kind: "refused", error: new BackendError("not_found", "gone") });
+    await flush();
+    expect(streams.map(({ path }) => path)).toEqual([streamOf(3), streamOf(2), streamOf(1)]);
+    streams[1]?.onState?.({ kind: "refused", error: new BackendError("not_found", "gone") });
+    await flush();
+    expect(streams).toHaveLength(3);
+  });
+
+  it("has no chunks if it was never taken, or its complete message is there", async () => {
+    const { streams } = await open([turn(1, { state: "cancelled" }), turn(2, { deliveredAt: 1 })], {
+      [turn(2).id]: "all of it",
+    });
+    expect(streams).toHaveLength(0);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   hasGap,
   missingRecords,
   reduceChat,
+  wantedStreams,
   type ChatData,
   type ChatEvent,
 } from "./chat-state";
@@ -42,8 +43,6 @@ interface FollowedStream {
   offset: string;
   /** Ends the reading; null while nobody looks. */
   stop: (() => void) | null;
-  /** The backend does not have it any more. */
-  gone: boolean;
 }
 
 /** Where the store meets the browser; tests bring their own. */
@@ -65,7 +64,9 @@ export class ChatStore {
   readonly #chatSessionId: ChatSessionId;
   readonly #host: ChatHost;
   #stops: (() => void)[] = [];
-  #stream: FollowedStream | null = null;
+  readonly #streams = new Map<string, FollowedStream>();
+  /** Those that the backend does not have any more. */
+  readonly #goneStreams = new Set<string>();
   #repairedStreams = new Set<string>();
   #chunks: Chunk[] = [];
   #fetching = false;
@@ -88,14 +89,14 @@ export class ChatStore {
         (view) => this.#dispatch({ type: "view", view }),
         (state) => this.#patch({ refused: state.kind === "refused" ? state.error : null }),
       ),
-      this.#host.onVisibility(() => this.#followStream()),
+      this.#host.onVisibility(() => this.#followStreams()),
     ];
     return () => {
       this.#stopped = true;
       clearTimeout(this.#fetchTimer);
       for (const stop of this.#stops) stop();
-      this.#closeStream();
-      this.#stream = null;
+      for (const stream of this.#streams.values()) closeStream(stream);
+      this.#streams.clear();
     };
   }
 
@@ -142,7 +143,7 @@ export class ChatStore {
     const data = reduceChat(before.data, event);
     this.snapshot.set({ ...before, data, turns: turnsOf(data, before.turns), hasEarlier: hasEarlier(data) });
     if (this.#stopped) return;
-    this.#followStream();
+    this.#followStreams();
     void this.#fetchMissing();
   }
 
@@ -190,27 +191,30 @@ export class ChatStore {
     return this.#stopped;
   }
 
-  /** Keeps the stream of the turn that is under way open while somebody looks. */
-  #followStream(): void {
+  /** Keeps the streams open whose chunks are wanted, while somebody looks. */
+  #followStreams(): void {
     const { data } = this.snapshot.get();
-    const path = data.view?.stream ?? null;
-    if (this.#stream && this.#stream.path !== path) {
-      this.#closeStream();
-      this.#stream = null;
+    const wanted = wantedStreams(data, this.#goneStreams);
+    for (const [path, stream] of this.#streams) {
+      if (wanted.some((other) => other.path === path)) continue;
+      closeStream(stream);
+      this.#streams.delete(path);
     }
-    if (path === null) return;
-    this.#stream ??= { path, offset: STREAM_START, stop: null, gone: false };
-    if (!this.#host.visible()) {
-      this.#closeStream();
-      return;
+    for (const { path, turnId } of wanted) {
+      const stream = this.#streams.get(path) ?? { path, offset: STREAM_START, stop: null };
+      this.#streams.set(path, stream);
+      if (!this.#host.visible()) {
+        closeStream(stream);
+        continue;
+      }
+      if (hasGap(data, turnId) && !this.#repairedStreams.has(path)) {
+        // Reading once more from the beginning fills a hole; if it does not, the complete message will.
+        this.#repairedStreams.add(path);
+        closeStream(stream);
+        stream.offset = STREAM_START;
+      }
+      if (!stream.stop && !this.#goneStreams.has(path)) this.#openStream(stream);
     }
-    if (hasGap(data) && !this.#repairedStreams.has(path)) {
-      // Reading once more from the beginning fills a hole; if it does not, the complete message will.
-      this.#repairedStreams.add(path);
-      this.#closeStream();
-      this.#stream.offset = STREAM_START;
-    }
-    if (!this.#stream.stop && !this.#stream.gone) this.#openStream(this.#stream);
   }
 
   #openStream(stream: FollowedStream): void {
@@ -221,14 +225,14 @@ export class ChatStore {
       },
       onState: (state: StreamState) => {
         // A stream that is gone belongs to a turn that has ended; the view and the complete message tell the rest.
-        if (state.kind === "refused") stream.gone = true;
+        if (state.kind !== "refused" || this.#goneStreams.has(stream.path)) return;
+        this.#goneStreams.add(stream.path);
+        // It may be refused within the call that opens it; another one may take its place.
+        queueMicrotask(() => {
+          if (!this.#stopped) this.#followStreams();
+        });
       },
     });
-  }
-
-  #closeStream(): void {
-    this.#stream?.stop?.();
-    if (this.#stream) this.#stream.stop = null;
   }
 
   #gather(chunks: readonly Chunk[]): void {
@@ -241,6 +245,11 @@ export class ChatStore {
       if (!this.#stopped) this.#dispatch({ type: "chunks", chunks: gathered });
     });
   }
+}
+
+function closeStream(stream: FollowedStream): void {
+  stream.stop?.();
+  stream.stop = null;
 }
 
 export const browserHost: ChatHost = {

@@ -42,7 +42,7 @@ function Mark(props: { testId: string; icon: ReactNode; before: string; chatSess
         ) : (
           <RouteLink
             to={{ page: "chat", chatSessionId: props.chatSessionId }}
-            className="rounded-sm font-medium text-foreground underline underline-offset-4 outline-none focus-visible:ring-[3px] focus-visible:ring-ring/50"
+            className="rounded-sm font-medium text-foreground underline underline-offset-2 outline-none focus-visible:ring-[3px] focus-visible:ring-ring/50"
           >
             {chat ? readableLine(chat.title) || "New chat" : "another chat"}
           </RouteLink>

@@ -247,10 +247,9 @@ function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, ke
       row.summary = { ...row.summary, cancelRequested: true };
       if (row.summary.state === "queued") row.summary = { ...row.summary, state: "cancelled", endedAt: Date.now() };
       else if (!isConnected(machine(of.summary.machineId))) {
-        world.end(row, "cancelled", {
-          reason: "Stopped while the machine was away; it may have worked on for a while.",
-        });
-        row.summary = { ...row.summary, cancelRequested: false };
+        // Only the machine has the complete message.
+        const reason = "Stopped while the machine was away; it may have worked on for a while.";
+        row.summary = { ...row.summary, state: "cancelled", endedAt: Date.now(), cancelRequested: false, reason };
         if (of.summary.state === "busy") of.summary.state = "ready";
       }
       for (const ask of of.asks.filter((open) => open.turnId === turnId && open.state === "pending")) {

@@ -92,11 +92,21 @@ export class FakeDirectories {
     "machine.command.cancel": ({ commandId }: Args<"machine.command.cancel">): CommandView => {
       const row = this.#command(commandId);
       if (row.command.state === "queued") this.#end(row, "cancelled");
-      else if (row.command.endedAt == null) row.command = { ...row.command, cancelRequested: true };
+      else if (row.command.endedAt != null) return row;
+      else if (this.#isConnected(row.command.machineId)) row.command = { ...row.command, cancelRequested: true };
+      else {
+        const message = "Stopped while the machine was away; what it had begun may be finished or half-done there.";
+        this.#end(row, "cancelled", { code: "interrupted", message });
+      }
       return row;
     },
     "machine.command.view": ({ commandId }: Args<"machine.command.view">): CommandView => this.#command(commandId),
   };
+
+  #isConnected(machineId: MachineId): boolean {
+    const presence = this.#world.machines.find(({ id }) => id === machineId)?.presence.state;
+    return presence === "online" || presence === "draining";
+  }
 
   #command(id: CommandId): CommandView {
     const found = this.commands.find(({ command }) => command.id === id);
@@ -198,7 +208,9 @@ export class FakeDirectories {
     };
     for (const phase of PHASES) {
       for (let percent = 0; percent <= 100; percent += 10) {
-        await new Promise((resolve) => setTimeout(resolve, STEP_MS * 2 * this.#pace));
+        do await new Promise((resolve) => setTimeout(resolve, STEP_MS * 2 * this.#pace));
+        while (row.command.endedAt == null && !this.#isConnected(machineId));
+        if (row.command.endedAt != null) return;
         if (row.command.cancelRequested) {
           this.#end(row, "cancelled");
           return;
