@@ -12,6 +12,7 @@ mod health;
 mod machine;
 mod path;
 mod rows;
+mod schedule;
 mod tables;
 mod turn;
 mod views;
