@@ -7,14 +7,16 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::wire::{
     Activity, ActivityArgs, AnswerAskArgs, ChatArgs, ChatView, CommandArgs, CommandView,
-    ConfigureWorkerArgs, ConnectArgs, ConnectReply, CreateMachineArgs, DirectoryArgs,
-    DirectoryView, DisconnectArgs, Done, EndSessionArgs, FinishCommandArgs, HeartbeatArgs, Inbox,
-    MachineArgs, MachineCredentials, MachineHealth, MachineList, MachineView, NoArgs, OpenAskArgs,
-    OpenAskReply, RegisterMachineArgs, RegisterWorkerArgs, RegistrationKeyReply, RenameMachineArgs,
+    ConfigureWorkerArgs, ConnectArgs, ConnectReply, CreateMachineArgs, CreateScheduleArgs,
+    DirectoryArgs, DirectoryView, DisconnectArgs, Done, EditScheduleArgs, EndSessionArgs,
+    FinishCommandArgs, HeartbeatArgs, Inbox, Ledger, LedgerArgs, ListSchedulesArgs, MachineArgs,
+    MachineCredentials, MachineHealth, MachineList, MachineView, NoArgs, OpenAskArgs, OpenAskReply,
+    RegisterMachineArgs, RegisterWorkerArgs, RegistrationKeyReply, RenameMachineArgs,
     RenameSessionArgs, RenameWorkerArgs, ReportCommandArgs, ReportSessionArgs, ReportWorkerArgs,
-    RequestCommandArgs, SendMessageArgs, SettleAskArgs, StartSessionArgs, StartSessionReply,
-    TakenCommand, TakenTurn, TranscriptArgs, TranscriptPage, TurnArgs, TurnReply, WorkerArgs,
-    WorkerSummary, WriteMessageArgs,
+    RequestCommandArgs, RunArgs, RunReply, ScheduleArgs, ScheduleList, ScheduleView,
+    SendMessageArgs, SettleAskArgs, StartSessionArgs, StartSessionReply, TakenCommand, TakenTurn,
+    TranscriptArgs, TranscriptPage, TurnArgs, TurnReply, WorkerArgs, WorkerSummary,
+    WriteMessageArgs,
 };
 
 /// Who may call a function.
@@ -129,6 +131,16 @@ macro_rules! with_functions {
             [chat_write_message, "worker.chat.writeMessage", WriteMessage, Machine, Mutation, WriteMessageArgs => Done, "The complete answer; ends the turn."]
             [chat_open_ask, "worker.chat.openAsk", OpenAsk, Machine, Mutation, OpenAskArgs => OpenAskReply, "The agent process waits for a person."]
             [chat_settle_ask, "worker.chat.settleAsk", SettleAsk, Machine, Mutation, SettleAskArgs => Done, "An ask's answer has arrived, or nobody waits for it any more."]
+            [schedule_list, "schedule.list", ListSchedules, Person, Query, ListSchedulesArgs => ScheduleList, "The schedules of the caller, or of one worker."]
+            [schedule_view, "schedule.view", ViewSchedule, Person, Query, ScheduleArgs => ScheduleView, "One schedule and its latest runs."]
+            [schedule_ledger, "schedule.ledger", ReadLedger, Person, Query, LedgerArgs => Ledger, "What became of each firing, latest first."]
+            [schedule_create, "schedule.create", CreateSchedule, Person, Mutation, CreateScheduleArgs => ScheduleView, "Sends a message to a worker at set times from now on."]
+            [schedule_edit, "schedule.edit", EditSchedule, Person, Mutation, EditScheduleArgs => ScheduleView, "Changes a schedule from now on."]
+            [schedule_pause, "schedule.pause", PauseSchedule, Person, Mutation, ScheduleArgs => ScheduleView, "Stops a schedule from firing; runs that have begun go on."]
+            [schedule_resume, "schedule.resume", ResumeSchedule, Person, Mutation, ScheduleArgs => ScheduleView, "Lets a paused schedule fire again, from now on."]
+            [schedule_run_now, "schedule.runNow", RunScheduleNow, Person, Mutation, ScheduleArgs => RunReply, "Starts a run that is no firing, as the overlap policy allows."]
+            [schedule_cancel_run, "schedule.cancelRun", CancelRun, Person, Mutation, RunArgs => RunReply, "Stops a run, waiting or under way."]
+            [schedule_delete, "schedule.delete", DeleteSchedule, Person, Mutation, ScheduleArgs => Done, "Deletes a schedule and stops its runs; its ledger stays."]
         }
     };
 }

@@ -94,6 +94,10 @@ ids! {
     AskId, "ask", "ask";
     /// A command: something a person asks of a machine.
     CommandId, "cmd", "command";
+    /// A schedule: a standing order to send a message at set times.
+    ScheduleId, "sch", "schedule";
+    /// A run: one firing of a schedule, or one that a person started.
+    RunId, "run", "run";
     /// An idempotency key, made by the caller of a changing call.
     IdempotencyKey, "idk", "idempotency key";
 }

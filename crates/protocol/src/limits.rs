@@ -96,6 +96,22 @@ pub const MISSED_ROWS_MAX: usize = 50;
 pub const LOOK_BACK_FIRINGS_MAX: usize = 10_000;
 /// How often a failed run is tried again at most.
 pub const RUN_RETRIES_MAX: u32 = 5;
+/// Schedules a person may have.
+pub const SCHEDULES_MAX: usize = 5_000;
+/// Schedules in one page of their list.
+pub const SCHEDULES_PAGE: usize = 500;
+/// Runs in one page of a ledger.
+pub const LEDGER_PAGE_RUNS: usize = 100;
+/// Runs that the live view of a schedule carries; earlier ones are fetched by page.
+pub const VIEW_MAX_RUNS: usize = 50;
+/// Entries in the list of what unattended runs may do.
+pub const ALLOW_MAX_ENTRIES: usize = 50;
+/// An entry of that list.
+pub const ALLOW_ENTRY_MAX_BYTES: usize = 256;
+/// What a run was denied, as kept in its row; what comes later is left out.
+pub const DENIED_MAX_ENTRIES: usize = 10;
+/// The most failures in a row that a schedule may wait for before it pauses.
+pub const PAUSE_AFTER_MAX: u32 = 1_000;
 /// One line of a server-sent event stream.
 pub const SSE_LINE_MAX_BYTES: usize = 1024 * 1024;
 
@@ -143,6 +159,10 @@ pub const CATCH_UP_WINDOW_MAX_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 pub const RUN_RETRY_FIRST_MS: u64 = 30_000;
 /// The longest wait before a failed run is tried again.
 pub const RUN_RETRY_MAX_MS: u64 = 15 * 60 * 1_000;
+/// The shortest time limit of a run.
+pub const RUN_TIME_LIMIT_MIN_MS: u64 = 60_000;
+/// The longest time limit of a run.
+pub const RUN_TIME_LIMIT_MAX_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// How often an SSE connection says that it lives.
 pub const SSE_PING_MS: u64 = 15_000;
 /// After this long without a byte a reader counts an SSE connection as dead.

@@ -51,6 +51,7 @@ fn page_wire() -> String {
         ("inspectedMax", limits::INSPECTED_MAX),
         ("urlMaxBytes", limits::URL_MAX_BYTES),
         ("sseLineMaxBytes", limits::SSE_LINE_MAX_BYTES),
+        ("schedulesMax", limits::SCHEDULES_MAX),
     ] {
         writeln!(text, "  {name}: {value},").unwrap();
     }
@@ -162,6 +163,8 @@ const ID_KINDS: &[(&str, &str)] = &[
     ("TurnId", ids::TurnId::PREFIX),
     ("AskId", ids::AskId::PREFIX),
     ("CommandId", ids::CommandId::PREFIX),
+    ("ScheduleId", ids::ScheduleId::PREFIX),
+    ("RunId", ids::RunId::PREFIX),
 ];
 
 /// Takes out what only people read. A schema's own `title` and `description` are texts; a property of that name
@@ -241,6 +244,16 @@ fn wire_types() -> String {
         WriteMessage,
         OpenAsk,
         SettleAsk,
+        ListSchedules,
+        ViewSchedule,
+        ReadLedger,
+        CreateSchedule,
+        EditSchedule,
+        PauseSchedule,
+        ResumeSchedule,
+        RunScheduleNow,
+        CancelRun,
+        DeleteSchedule,
     );
     export::<wire::Chunk>(&config);
     export::<wire::Appended>(&config);

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::backend::Connection;
 use crate::machine::ProcessId;
+use crate::schedules::SCHEDULED;
 use crate::world::World;
 
 impl World {
@@ -25,6 +26,7 @@ impl World {
             ),
             ("turns", store.count("turn.waiting")),
             ("asks", store.count("ask.open")),
+            ("runs", store.count("run.open")),
         ];
         let left: Vec<_> = counts.iter().filter(|(_, count)| *count > 0).collect();
         let commands = store.count("command.open");
@@ -108,7 +110,8 @@ impl World {
         let checked = self
             .check_commands()
             .and_then(|()| self.check_page())
-            .and_then(|()| self.check_chats());
+            .and_then(|()| self.check_chats())
+            .and_then(|()| self.check_schedules());
         if let Err(broken) = checked {
             self.fail(broken);
         }
@@ -209,6 +212,9 @@ impl World {
         let mut latest: Vec<(u64, u64, &str)> = Vec::new();
         let mut there = 0;
         for record in records {
+            if record.message.starts_with(SCHEDULED) {
+                continue;
+            }
             let Some(sent) = self.person.sent.get(&record.message) else {
                 continued += 1;
                 continue;

@@ -24,6 +24,16 @@ fn the_promises_hold_in_many_worlds() {
             }
             let late = report.acts.get("connect of an ended agent");
             assert!(late.is_some(), "no request to connect comes too late");
+            for end in [
+                "completed",
+                "interrupted",
+                "failed",
+                "cancelled",
+                "skipped",
+                "missed",
+            ] {
+                assert!(report.runs.contains_key(end), "no run is {end}");
+            }
             for end in ["succeeded", "failed", "cancelled", "expired"] {
                 assert!(report.commands.contains_key(end), "no command is {end}");
             }

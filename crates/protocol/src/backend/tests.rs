@@ -1,4 +1,5 @@
 mod command;
+mod schedule;
 mod transcript;
 mod waits;
 mod worktree;

@@ -257,6 +257,18 @@ impl Timing {
         None
     }
 
+    /// The day of an instant on the zone's clocks: `2026-03-29`.
+    pub(crate) fn local_day(&self, at: Timestamp) -> String {
+        let at = seconds(at);
+        day(at + self.zone.offset_at(at))
+    }
+
+    /// The time of an instant on the zone's clocks: `03:00`.
+    pub(crate) fn local_time(&self, at: Timestamp) -> String {
+        let at = seconds(at);
+        clock_time(at + self.zone.offset_at(at))
+    }
+
     fn show(&self, at: i64) -> String {
         let offset = self.zone.offset_at(at);
         let local = at + offset;

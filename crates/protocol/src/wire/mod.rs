@@ -6,6 +6,7 @@ pub mod chunk;
 pub mod command;
 pub mod inbox;
 pub mod machine;
+pub mod schedule;
 pub mod worker;
 
 pub use chat::*;
@@ -13,6 +14,7 @@ pub use chunk::*;
 pub use command::*;
 pub use inbox::*;
 pub use machine::*;
+pub use schedule::*;
 pub use worker::*;
 
 /// The version of this wire. A peer whose version is below [`WIRE_VERSION_MIN`] is told to upgrade.

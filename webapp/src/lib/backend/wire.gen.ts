@@ -156,6 +156,15 @@ message: string,
 retryAfterMs?: number | null, };
 
 /**
+ * What to do with firings that were missed.
+ */
+export type CatchUp = { "kind": "latest" } | { "kind": "all",
+/**
+ * How old, in milliseconds.
+ */
+withinMs: number, } | { "kind": "skip" } | { "kind": "unknown" };
+
+/**
  * Names one chat session.
  */
 export type ChatArgs = {
@@ -510,6 +519,23 @@ export type CreateMachineArgs = {
 name: string, };
 
 /**
+ * Call `schedule.create`.
+ */
+export type CreateScheduleArgs = {
+/**
+ * The worker that does its runs.
+ */
+workerId: WorkerId,
+/**
+ * What it is.
+ */
+spec: ScheduleSpec,
+/**
+ * Whether it begins paused.
+ */
+paused: boolean, };
+
+/**
  * Where an appended text goes.
  */
 export type DeltaKind = "text" | "reasoning" | "tool_output" | "unknown";
@@ -584,6 +610,24 @@ export type DisconnectArgs = Record<symbol, never>;
 export type Done = Record<symbol, never>;
 
 /**
+ * Call `schedule.edit`: all of it anew, from now on. Firings before now stay as they were; runs that have begun
+ * end with what they began with, runs that wait begin with what is new.
+ */
+export type EditScheduleArgs = {
+/**
+ * The schedule.
+ */
+scheduleId: ScheduleId,
+/**
+ * The revision that was edited: an edit of an older one is refused as a conflict.
+ */
+revision: number,
+/**
+ * What it is from now on.
+ */
+spec: ScheduleSpec, };
+
+/**
  * Call `worker.chat.endSession`.
  */
 export type EndSessionArgs = {
@@ -605,6 +649,11 @@ export type EntryKind = "directory" | "file" | "link" | "other" | "unknown";
  * What kind of refusal it is; callers decide by this, people read the message.
  */
 export type ErrorCode = "invalid" | "too_large" | "limit_reached" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "stale_epoch" | "revoked" | "expired" | "upgrade_required" | "rate_limited" | "unavailable" | "internal" | "unknown";
+
+/**
+ * Why a run failed, as far as it matters for another try.
+ */
+export type FailureKind = "provider" | "process" | "machine" | "denied" | "time_limit" | "setup" | "other";
 
 /**
  * The beginning of a text file.
@@ -837,6 +886,53 @@ directory: string,
  * Its state.
  */
 state: WorkerState, };
+
+/**
+ * A page of the ledger.
+ */
+export type Ledger = {
+/**
+ * By the instant they were due, latest first.
+ */
+runs: Array<RunSummary>,
+/**
+ * There are earlier ones.
+ */
+hasEarlier: boolean, };
+
+/**
+ * Call or watch `schedule.ledger`: a page of runs, latest first, of one schedule, one worker or all.
+ */
+export type LedgerArgs = {
+/**
+ * Only those of this schedule; a deleted one too.
+ */
+scheduleId?: ScheduleId | null,
+/**
+ * Only those due at or after this.
+ */
+from?: Timestamp | null,
+/**
+ * Only those due before this.
+ */
+until?: Timestamp | null,
+/**
+ * Only those before this one: the last of the page before.
+ */
+before?: RunId | null, };
+
+/**
+ * Watch `schedule.list`: the caller's schedules that were not deleted, by their next firing.
+ */
+export type ListSchedulesArgs = {
+/**
+ * Only those of this worker.
+ */
+workerId?: WorkerId | null,
+/**
+ * Only those after this one, in the order of making: the last of the page before.
+ */
+after?: ScheduleId | null, };
 
 /**
  * A page of a directory.
@@ -1100,9 +1196,36 @@ workers: Array<WorkerSummary>,
 chats: Array<ChatSummary>, };
 
 /**
+ * Why a missed firing was not run later, for the ledger.
+ */
+export type MissedWhy = "skipped" | "later" | "too_old" | "too_many" | "unknown";
+
+/**
  * The arguments of a function that takes none.
  */
 export type NoArgs = Record<symbol, never>;
+
+/**
+ * Whom to tell of a run's end, besides those who look.
+ */
+export type Notify = {
+/**
+ * When a run failed, was interrupted or missed, and when the schedule pauses by itself.
+ */
+onFailure: boolean,
+/**
+ * When a run was completed.
+ */
+onSuccess: boolean,
+/**
+ * When a run waits for an answer.
+ */
+onAsk: boolean,
+/**
+ * An address that is sent a signed message of the same; `https`, or `http` to the loopback. The page tells
+ * in the browser with or without it.
+ */
+webhook?: string | null, };
 
 /**
  * Call `worker.chat.openAsk`: the agent process waits for a person.
@@ -1214,6 +1337,11 @@ directory: string,
  * The worktree's branch; filled in by the backend.
  */
 branch: string, } | { "kind": "unknown" };
+
+/**
+ * What to do with a firing while an earlier run goes on.
+ */
+export type Overlap = "skip" | "queue" | "cancel" | "parallel" | "unknown";
 
 /**
  * A piece of an answer.
@@ -1543,9 +1671,344 @@ machineId: MachineId,
 operation: Operation, };
 
 /**
+ * How often a run that failed is tried again.
+ */
+export type Retries = {
+/**
+ * How many tries after the first; zero for none.
+ */
+most: number, };
+
+/**
+ * Names one run.
+ */
+export type RunArgs = {
+/**
+ * The run.
+ */
+runId: RunId, };
+
+/**
+ * A run: one firing of a schedule, or one that a person started.
+ */
+export type RunId = string;
+
+/**
+ * The run that was begun or stopped.
+ */
+export type RunReply = {
+/**
+ * The run.
+ */
+run: RunSummary, };
+
+/**
+ * In which chat session a run's message is sent.
+ */
+export type RunSession = { "kind": "new",
+/**
+ * Whether it works in a git worktree of its own.
+ */
+ownWorktree: boolean, } | { "kind": "continue" } | { "kind": "unknown" };
+
+/**
+ * One firing of a schedule.
+ */
+export type RunState = "due" | "queued" | "running" | "completed" | "interrupted" | "failed" | "cancelled" | "skipped" | "missed" | "unknown";
+
+/**
+ * One row of the ledger: one firing, or, of firings that were missed long ago, a range of them.
+ */
+export type RunSummary = {
+/**
+ * Its id.
+ */
+id: RunId,
+/**
+ * Its schedule.
+ */
+scheduleId: ScheduleId,
+/**
+ * Its schedule's name.
+ */
+scheduleName: string,
+/**
+ * Its worker.
+ */
+workerId: WorkerId,
+/**
+ * Its machine.
+ */
+machineId: MachineId,
+/**
+ * The instant it was due; when it was asked for, of one that a person started.
+ */
+dueAt: Timestamp,
+/**
+ * A person started it; it is no firing.
+ */
+isManual: boolean,
+/**
+ * The last instant of a range of missed firings, if it is one.
+ */
+until?: Timestamp | null,
+/**
+ * How many firings it stands for: one, but for a range.
+ */
+count: number,
+/**
+ * Its state.
+ */
+state: RunState,
+/**
+ * Why it ended as it did, waits, or was left out, for a person to read.
+ */
+reason?: string | null,
+/**
+ * Why it was skipped, if it was.
+ */
+skipped?: SkipWhy | null,
+/**
+ * Why it was missed, if it was.
+ */
+missed?: MissedWhy | null,
+/**
+ * What kind of failure it was, if it failed.
+ */
+failure?: FailureKind | null,
+/**
+ * How often it was tried.
+ */
+tries: number,
+/**
+ * When it is tried next, if it waits for its jitter or for another try.
+ */
+startsAt?: Timestamp | null,
+/**
+ * When its machine first took it.
+ */
+startedAt?: Timestamp | null,
+/**
+ * When it ended.
+ */
+endedAt?: Timestamp | null,
+/**
+ * The chat session of its latest try.
+ */
+chatSessionId?: ChatSessionId | null,
+/**
+ * The turn of its latest try.
+ */
+turnId?: TurnId | null,
+/**
+ * What it took, all tries together, where opencode reports it.
+ */
+usage?: Usage | null,
+/**
+ * What it was denied because nobody was there, the first few of it.
+ */
+denied: Array<string>,
+/**
+ * It waits for a person's answer.
+ */
+isAsking: boolean,
+/**
+ * The revision of its schedule that it ran with.
+ */
+revision: number, };
+
+/**
  * What the agent processes of a worker may write to.
  */
 export type Sandbox = "off" | "workspace" | "unknown";
+
+/**
+ * Names one schedule.
+ */
+export type ScheduleArgs = {
+/**
+ * The schedule.
+ */
+scheduleId: ScheduleId, };
+
+/**
+ * A schedule: a standing order to send a message at set times.
+ */
+export type ScheduleId = string;
+
+/**
+ * A page of schedules.
+ */
+export type ScheduleList = {
+/**
+ * In the order of making.
+ */
+schedules: Array<ScheduleSummary>,
+/**
+ * There are more after the last one.
+ */
+hasMore: boolean, };
+
+/**
+ * All that a person chooses of a schedule.
+ */
+export type ScheduleSpec = {
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * When it fires.
+ */
+when: When,
+/**
+ * The message of each run, in Markdown, with variables; see [`crate::schedule::VARIABLES`].
+ */
+prompt: string,
+/**
+ * The model, as `provider/model`; the worker's choice if absent.
+ */
+model?: string | null,
+/**
+ * opencode's agent; the worker's choice if absent.
+ */
+agent?: string | null,
+/**
+ * In which chat session it runs.
+ */
+session: RunSession,
+/**
+ * What a firing does that meets a run of the same schedule.
+ */
+overlap: Overlap,
+/**
+ * What becomes of firings that nobody was there for.
+ */
+catchUp: CatchUp,
+/**
+ * By up to how many milliseconds a start is delayed, so that not all begin at once.
+ */
+jitterMs: number,
+/**
+ * How long a run may go on from its start, in milliseconds; then it is stopped and has failed. As long as it
+ * takes if absent.
+ */
+timeLimitMs?: number,
+/**
+ * How often a run that failed is tried again.
+ */
+retries: Retries,
+/**
+ * Failures in a row that pause the schedule; zero for never.
+ */
+pauseAfter: number,
+/**
+ * What runs may do unasked.
+ */
+unattended: Unattended,
+/**
+ * Whom to tell.
+ */
+notify: Notify, };
+
+/**
+ * A standing order to send a message at set times.
+ */
+export type ScheduleState = "enabled" | "paused" | "unknown";
+
+/**
+ * A schedule as a person sees it in a list.
+ */
+export type ScheduleSummary = {
+/**
+ * Its id.
+ */
+id: ScheduleId,
+/**
+ * Its worker.
+ */
+workerId: WorkerId,
+/**
+ * Its worker's machine.
+ */
+machineId: MachineId,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * When it fires.
+ */
+when: When,
+/**
+ * Its state.
+ */
+state: ScheduleState,
+/**
+ * Why it is paused, if it is.
+ */
+reason?: string | null,
+/**
+ * Its next firing; none while it is paused, and when it never fires again.
+ */
+nextAt?: Timestamp | null,
+/**
+ * Its latest run that has begun or ended, missed and skipped ones included.
+ */
+lastRun?: RunSummary | null,
+/**
+ * How many runs have not ended.
+ */
+openRunCount: number,
+/**
+ * Runs that failed since one was completed.
+ */
+failuresInARow: number,
+/**
+ * Grows by one with each edit.
+ */
+revision: number,
+/**
+ * When it was made.
+ */
+createdAt: Timestamp,
+/**
+ * When a person last changed, paused or resumed it.
+ */
+changedAt: Timestamp,
+/**
+ * It was deleted; only its ledger is left.
+ */
+isDeleted: boolean, };
+
+/**
+ * Watch `schedule.view`: one schedule and its latest runs.
+ */
+export type ScheduleView = {
+/**
+ * The schedule.
+ */
+schedule: ScheduleSummary,
+/**
+ * What a person chose of it.
+ */
+spec: ScheduleSpec,
+/**
+ * The secret with which its webhook's messages are signed, if it has a webhook.
+ */
+webhookSecret?: string | null,
+/**
+ * The chat session that goes on from run to run, if there is one.
+ */
+chatSessionId?: ChatSessionId | null,
+/**
+ * Its latest runs, latest first; earlier ones by `schedule.ledger`.
+ */
+runs: Array<RunSummary>,
+/**
+ * There are earlier runs.
+ */
+hasEarlier: boolean, };
 
 /**
  * Call `worker.chat.sendMessage`.
@@ -1572,6 +2035,11 @@ turnId: TurnId,
  * The driver's own name for the ask.
  */
 agentAskId: string, };
+
+/**
+ * Why a firing was left out, for the ledger.
+ */
+export type SkipWhy = "still_running" | "one_waits" | "too_many_runs" | "newer" | "unknown";
 
 /**
  * Call `worker.chat.startSession`.
@@ -1828,6 +2296,16 @@ endedAt?: Timestamp | null,
 hash?: string | null, };
 
 /**
+ * What runs may do when nobody is there to ask.
+ */
+export type Unattended = { "kind": "ask" } | { "kind": "only",
+/**
+ * The permissions that are allowed, by opencode's names: `read`, `edit`, `bash`, `webfetch`, ... A name
+ * with patterns, `bash:git *`, allows only what all of its patterns fit; `*` stands for any text.
+ */
+allow: Array<string>, } | { "kind": "unknown" };
+
+/**
  * What a turn took.
  */
 export type Usage = {
@@ -1843,6 +2321,31 @@ outputTokens: number,
  * The price in millionths of a US dollar.
  */
 costMicroUsd: number, };
+
+/**
+ * When a schedule fires.
+ */
+export type When = { "kind": "cron",
+/**
+ * Minute, hour, day of the month, month and day of the week.
+ */
+expression: string,
+/**
+ * A zone of the IANA database, such as `Europe/Berlin`.
+ */
+zone: string, } | { "kind": "interval",
+/**
+ * How many minutes from one firing to the next.
+ */
+everyMinutes: number,
+/**
+ * The first firing; on a full minute.
+ */
+anchor: Timestamp,
+/**
+ * The zone in which it is shown. It has no say in when it fires.
+ */
+zone: string, } | { "kind": "unknown" };
 
 /**
  * Names one worker.
@@ -2048,6 +2551,26 @@ export interface Functions {
   "worker.chat.openAsk": { args: OpenAskArgs; reply: OpenAskReply };
   /** An ask's answer has arrived, or nobody waits for it any more. */
   "worker.chat.settleAsk": { args: SettleAskArgs; reply: Done };
+  /** The schedules of the caller, or of one worker. */
+  "schedule.list": { args: ListSchedulesArgs; reply: ScheduleList };
+  /** One schedule and its latest runs. */
+  "schedule.view": { args: ScheduleArgs; reply: ScheduleView };
+  /** What became of each firing, latest first. */
+  "schedule.ledger": { args: LedgerArgs; reply: Ledger };
+  /** Sends a message to a worker at set times from now on. */
+  "schedule.create": { args: CreateScheduleArgs; reply: ScheduleView };
+  /** Changes a schedule from now on. */
+  "schedule.edit": { args: EditScheduleArgs; reply: ScheduleView };
+  /** Stops a schedule from firing; runs that have begun go on. */
+  "schedule.pause": { args: ScheduleArgs; reply: ScheduleView };
+  /** Lets a paused schedule fire again, from now on. */
+  "schedule.resume": { args: ScheduleArgs; reply: ScheduleView };
+  /** Starts a run that is no firing, as the overlap policy allows. */
+  "schedule.runNow": { args: ScheduleArgs; reply: RunReply };
+  /** Stops a run, waiting or under way. */
+  "schedule.cancelRun": { args: RunArgs; reply: RunReply };
+  /** Deletes a schedule and stops its runs; its ledger stays. */
+  "schedule.delete": { args: ScheduleArgs; reply: Done };
 }
 
 export const FUNCTIONS = {
@@ -2090,6 +2613,16 @@ export const FUNCTIONS = {
   "worker.chat.writeMessage": { access: "machine", kind: "mutation" },
   "worker.chat.openAsk": { access: "machine", kind: "mutation" },
   "worker.chat.settleAsk": { access: "machine", kind: "mutation" },
+  "schedule.list": { access: "person", kind: "query" },
+  "schedule.view": { access: "person", kind: "query" },
+  "schedule.ledger": { access: "person", kind: "query" },
+  "schedule.create": { access: "person", kind: "mutation" },
+  "schedule.edit": { access: "person", kind: "mutation" },
+  "schedule.pause": { access: "person", kind: "mutation" },
+  "schedule.resume": { access: "person", kind: "mutation" },
+  "schedule.runNow": { access: "person", kind: "mutation" },
+  "schedule.cancelRun": { access: "person", kind: "mutation" },
+  "schedule.delete": { access: "person", kind: "mutation" },
 } as const;
 
 export const WIRE_VERSION = 1;
@@ -2104,4 +2637,5 @@ export const LIMITS = {
   inspectedMax: 50,
   urlMaxBytes: 2048,
   sseLineMaxBytes: 1048576,
+  schedulesMax: 5000,
 } as const;

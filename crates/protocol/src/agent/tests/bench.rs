@@ -42,6 +42,7 @@ impl Bench {
             hibernate_after_ms: 24 * 60 * 60 * 1_000,
             drain_ms: 60_000,
             process_limit,
+            backoff_seed: 1,
             memory_limit_bytes: memory_limit_mib.map(|mib| mib * MIB),
         });
         let mut bench = Self {
