@@ -11,6 +11,7 @@ import {
 import { authorise, type ActorBy } from "./access";
 import { accessOf, argsOf, isKeyed, type AccessOf, type Contract, type MutationName, type QueryName } from "./contract";
 import { once } from "./replies";
+import { settleRuns } from "./settling";
 
 /**
  * How every public function is called. The arguments are decoded by the contract's own schemas and not by Convex's
@@ -55,7 +56,11 @@ export function mutation<N extends MutationName>(
     args: envelope,
     handler: async (ctx, call) => {
       const actor = await authorise(ctx, name, accessOf(name) as AccessOf<N>, call.token);
-      const act = () => answer(ctx, actor, argsOf(name, call.args));
+      const act = async () => {
+        const reply = await answer(ctx, actor, argsOf(name, call.args));
+        await settleRuns(ctx);
+        return reply;
+      };
       return actor.kind === "person" && isKeyed(name) ? await once(ctx, actor, name, call, act) : await act();
     },
   });

@@ -5,6 +5,7 @@ import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
 import { credentialsOf, machineById, machineRow, type Person } from "./access";
 import { closeAllOf } from "./closing";
 import { arm } from "./deadlines";
+import { pauseSchedulesOf } from "./firing";
 import {
   LIMITS,
   type CreateMachineArgs,
@@ -69,6 +70,7 @@ export async function revoke(ctx: MutationCtx, person: Person, args: MachineArgs
   if (machine.state === "revoked") {
     return {};
   }
+  await pauseSchedulesOf(ctx, { machine: machine.id, worker: null, reason: "Its machine was revoked." }, "");
   const state = transition("machine", machine.state, "revoked");
   await endKey(ctx, machine, "revoked");
   await ctx.db.patch(machine._id, { state, keyHash: null, open: false });
