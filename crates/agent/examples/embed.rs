@@ -181,6 +181,7 @@ impl AgentProcess for Conversation {
             let end = TurnEnd {
                 outcome: TurnState::Completed,
                 reason: None,
+                failure: None,
                 answer,
             };
             let _ = events.send(DriverEvent::TurnEnded { turn_id, end }).await;

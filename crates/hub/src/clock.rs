@@ -76,6 +76,11 @@ impl ManualClock {
         Clock(Source::Manual(self.0.subscribe()))
     }
 
+    /// Sets it to that moment, be it earlier or later.
+    pub fn set(&self, now_ms: u64) {
+        self.0.send_replace(now_ms);
+    }
+
     /// Moves the time on.
     pub fn advance(&self, by: Duration) {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);

@@ -148,6 +148,14 @@ impl Subject for HubSubject {
         self.set_clock(end);
     }
 
+    async fn jump(&mut self, ms: i64) {
+        let now_ms = self.now_ms.saturating_add_signed(ms);
+        self.hand.set(now_ms);
+        self.now_ms = now_ms;
+        // Returns when nothing is due any more.
+        self.hub.next_deadline().await;
+    }
+
     async fn call(
         &mut self,
         actor: &Actor,

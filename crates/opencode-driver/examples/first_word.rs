@@ -92,6 +92,7 @@ async fn driver_round(driver: &Opencode, home: &Path, round: u8) -> Result<Round
         agent: None,
         is_own_directory: false,
         sandbox: protocol::wire::Sandbox::Off,
+        ask_first: false,
         also_writes: Vec::new(),
     };
     let (sender, mut events) = mpsc::channel(EVENTS_WAITING);

@@ -68,16 +68,20 @@ pub(crate) fn finished(messages: &[wire::Message]) -> Option<TurnEnd> {
         .error
         .as_ref()
         .filter(|failure| !failure.is_abort());
-    let (outcome, reason) = match failure {
+    let (outcome, reason, failure) = match failure {
         Some(failure) if last.info.is_completed() => {
-            (TurnState::Failed, Some(reason(&failure.message())))
+            let reason = reason(&failure.message());
+            (TurnState::Failed, Some(reason), failure.kind())
         }
-        _ if last.info.is_last_word() || was_turned_down(last) => (TurnState::Completed, None),
+        _ if last.info.is_last_word() || was_turned_down(last) => {
+            (TurnState::Completed, None, None)
+        }
         _ => return None,
     };
     Some(TurnEnd {
         outcome,
         reason,
+        failure,
         answer: fitted(full_message(messages)),
     })
 }

@@ -142,7 +142,7 @@ impl Launcher {
         let marked =
             std::fs::create_dir_all(&sessions).and_then(|()| storage.mark_unused(&sessions));
         marked.map_err(|error| machine(&sessions, &error))?;
-        self.launch(directory, storage, None).await
+        self.launch(directory, storage, None, false).await
     }
 
     /// The opencode to run, looked for once; a failure is not kept.
@@ -158,15 +158,16 @@ impl Launcher {
         directory: &Path,
         storage: &Storage,
         confined: Option<Confined<'_>>,
+        ask_first: bool,
     ) -> Result<Launched, DriverError> {
         match self
-            .launch_as(Hosting::Acp, directory, storage, confined)
+            .launch_as(Hosting::Acp, directory, storage, confined, ask_first)
             .await
         {
             Err(first @ (DriverError::ExitedAtStart { .. } | DriverError::NeverReady { .. })) => {
                 warn!(error = %first, "`opencode acp` did not come up; trying `opencode serve`");
                 // What `acp` said is what the person can act on, should this fail too.
-                self.launch_as(Hosting::Serve, directory, storage, confined)
+                self.launch_as(Hosting::Serve, directory, storage, confined, ask_first)
                     .await
                     .map_err(|_| first)
             }
@@ -180,12 +181,16 @@ impl Launcher {
         directory: &Path,
         storage: &Storage,
         confined: Option<Confined<'_>>,
+        ask_first: bool,
     ) -> Result<Launched, DriverError> {
         let mut tries = 0;
         let mut kills = 0;
         loop {
             tries += 1;
-            match self.try_port(hosting, directory, storage, confined).await {
+            match self
+                .try_port(hosting, directory, storage, confined, ask_first)
+                .await
+            {
                 Err(DriverError::ExitedAtStart { stderr, .. })
                     if tries < PORT_TRIES && is_port_taken(&stderr) => {}
                 // That says nothing about what this opencode can do: the same again.
@@ -211,6 +216,7 @@ impl Launcher {
         directory: &Path,
         storage: &Storage,
         confined: Option<Confined<'_>>,
+        ask_first: bool,
     ) -> Result<Launched, DriverError> {
         let binary = self.binary().await?;
         let port = free_port()?;
@@ -229,6 +235,7 @@ impl Launcher {
             database: &database,
             config: &self.config.config,
             lean: lean.as_deref(),
+            ask_first,
         };
         let unusable = |error| machine(&self.config.state_dir, &error);
         let mut environment = environment(&setting, std::env::vars_os()).map_err(unusable)?;
@@ -294,9 +301,11 @@ impl Driver for Opencode {
         let confined = confine::wanted(&spec)?;
         let (storage, known) = Storage::of(&spec);
         // A spare is held to nothing.
-        let spare = match (known, confined) {
-            (None, None) => self.spares.take(directory).await,
-            (Some(_), _) | (_, Some(_)) => None,
+        let is_free = confined.is_none() && !spec.ask_first;
+        let spare = if known.is_none() && is_free {
+            self.spares.take(directory).await
+        } else {
+            None
         };
         if let Some(spare) = spare {
             match self.begin(spare, &spec, None, events.clone()).await {
@@ -309,9 +318,12 @@ impl Driver for Opencode {
                 }
             }
         }
-        let launched = self.launcher.launch(directory, &storage, confined).await?;
+        let launched = self
+            .launcher
+            .launch(directory, &storage, confined, spec.ask_first)
+            .await?;
         let started = self.begin(launched, &spec, known, events).await?;
-        if confined.is_none() && !spec.is_own_directory {
+        if is_free && !spec.is_own_directory {
             self.spares.keep(directory);
         }
         Ok(started)
@@ -388,7 +400,8 @@ async fn conversation(
         }
         warn!(chat = %spec.chat_session_id, session, "opencode has lost this conversation; it begins anew");
     }
-    Ok((api.create_session(&spec.title).await?, true))
+    let session = api.create_session(&spec.title, spec.ask_first).await?;
+    Ok((session, true))
 }
 
 /// The model and agent of every turn: as asked for, else opencode's own. They are always given, because a

@@ -157,6 +157,7 @@ mod tests {
             agent: None,
             is_own_directory: false,
             sandbox: protocol::wire::Sandbox::Off,
+            ask_first: false,
             also_writes: Vec::new(),
         }
     }

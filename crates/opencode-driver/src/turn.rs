@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use protocol::driver::{DriverEvent, TurnEnd};
 use protocol::ids::TurnId;
+use protocol::schedule::FailureKind;
 use protocol::state::TurnState;
 use protocol::wire::{DeltaKind, FullMessage, PartId};
 
@@ -80,7 +81,7 @@ struct Turn {
     answering: BTreeMap<String, bool>,
     parts: BTreeMap<PartId, Track>,
     preview: Preview,
-    failure: Option<String>,
+    failure: Option<(String, Option<FailureKind>)>,
     stopped_because: Option<String>,
     is_aborted: bool,
     ends_without_reason: BTreeSet<String>,
@@ -289,7 +290,7 @@ impl Tracker {
             return Told::default();
         };
         if !error.is_abort() {
-            turn.failure = Some(reason(&error.message()));
+            turn.failure = Some((reason(&error.message()), error.kind()));
         }
         Told {
             events: Vec::new(),
@@ -323,7 +324,7 @@ impl Tracker {
             return Vec::new();
         };
         let id = turn.id.clone();
-        let (outcome, reason) = turn.outcome(messages.unwrap_or_default());
+        let (outcome, reason, failure) = turn.outcome(messages.unwrap_or_default());
         let mut events = self.asks.close_unless(|_| false);
         let answer = match messages {
             Some(messages) => turn.preview.reachable(fitted(full_message(messages))),
@@ -338,6 +339,7 @@ impl Tracker {
             end: TurnEnd {
                 outcome,
                 reason,
+                failure,
                 answer,
             },
         });
@@ -505,42 +507,52 @@ impl Turn {
         }
     }
 
-    fn outcome(&self, messages: &[wire::Message]) -> (TurnState, Option<String>) {
+    fn outcome(
+        &self,
+        messages: &[wire::Message],
+    ) -> (TurnState, Option<String>, Option<FailureKind>) {
         let last = messages
             .iter()
             .rfind(|message| message.info.is_assistant())
             .map(|message| &message.info);
         if last.is_some_and(wire::MessageInfo::is_last_word) {
-            return (TurnState::Completed, None);
+            return (TurnState::Completed, None, None);
         }
         if self.is_aborted {
-            return (TurnState::Cancelled, None);
+            return (TurnState::Cancelled, None, None);
         }
         if let Some(why) = &self.stopped_because {
-            let outcome = if last.is_none() {
-                TurnState::Interrupted
+            let (outcome, failure) = if last.is_none() {
+                (TurnState::Interrupted, Some(FailureKind::Process))
             } else {
-                TurnState::Failed
+                (TurnState::Failed, None)
             };
-            return (outcome, Some(why.clone()));
+            return (outcome, Some(why.clone()), failure);
         }
         let Some(last) = last else {
-            let why = self.failure.clone().unwrap_or_else(|| {
-                "opencode did not begin to answer. Send the message again.".to_owned()
+            let (why, failure) = self.failure.clone().unwrap_or_else(|| {
+                let why = "opencode did not begin to answer. Send the message again.";
+                (why.to_owned(), None)
             });
-            return (TurnState::Failed, Some(why));
+            return (TurnState::Failed, Some(why), failure);
         };
         match (&last.error, &self.failure) {
             (Some(error), _) if error.is_abort() => (
                 TurnState::Interrupted,
                 Some("The turn was stopped on the machine.".to_owned()),
+                None,
             ),
-            (Some(error), _) => (TurnState::Failed, Some(reason(&error.message()))),
-            (None, Some(failure)) => (TurnState::Failed, Some(failure.clone())),
-            (None, None) if last.is_completed() => (TurnState::Completed, None),
+            (Some(error), _) => (
+                TurnState::Failed,
+                Some(reason(&error.message())),
+                error.kind(),
+            ),
+            (None, Some((why, failure))) => (TurnState::Failed, Some(why.clone()), *failure),
+            (None, None) if last.is_completed() => (TurnState::Completed, None, None),
             (None, None) => (
                 TurnState::Interrupted,
                 Some("opencode stopped in the middle of the answer.".to_owned()),
+                Some(FailureKind::Process),
             ),
         }
     }

@@ -7,6 +7,7 @@ mod fingerprint;
 mod ids;
 pub(crate) mod launch;
 
+use protocol::schedule::FailureKind;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -321,6 +322,22 @@ impl Failure {
         self.name == "MessageAbortedError"
     }
 
+    /// What kind of failure it is, where its name and status say so.
+    pub(crate) fn kind(&self) -> Option<FailureKind> {
+        match self.name.as_str() {
+            "ProviderAuthError" | "ProviderModelNotFoundError" | "ModelNotFoundError" => {
+                Some(FailureKind::Setup)
+            }
+            "APIError" => match self.data.get("statusCode").and_then(Value::as_u64) {
+                // Without a status nobody answered.
+                None | Some(408 | 429 | 500..) => Some(FailureKind::Provider),
+                Some(401..=404) => Some(FailureKind::Setup),
+                Some(_) => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What a person is told.
     pub(crate) fn message(&self) -> String {
         let message = self
@@ -542,5 +559,22 @@ mod tests {
             ),
             (None, None, None)
         );
+    }
+
+    #[test]
+    fn a_failure_says_whether_the_provider_or_a_setting_is_to_blame() {
+        let kind = |text: &str| serde_json::from_str::<Failure>(text).unwrap().kind();
+        for (failure, expected) in [
+            (r#"{"name":"APIError","data":{"statusCode":429}}"#, Some(FailureKind::Provider)),
+            (r#"{"name":"APIError","data":{"statusCode":529}}"#, Some(FailureKind::Provider)),
+            (r#"{"name":"APIError","data":{"message":"refused"}}"#, Some(FailureKind::Provider)),
+            (r#"{"name":"APIError","data":{"statusCode":401}}"#, Some(FailureKind::Setup)),
+            (r#"{"name":"APIError","data":{"statusCode":400}}"#, None),
+            (r#"{"name":"ProviderAuthError"}"#, Some(FailureKind::Setup)),
+            (r#"{"name":"UnknownError"}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(kind(failure), expected, "{failure}");
+        }
     }
 }

@@ -394,6 +394,7 @@ async fn a_confined_opencode_writes_where_it_works_and_nowhere_else() {
     let outside = tempfile::tempdir().unwrap();
     let spec = SessionSpec {
         sandbox: Sandbox::Workspace,
+        ask_first: false,
         ..bench.spec(1)
     };
     let mut chat = Chat::start(&bench.driver, spec).await;

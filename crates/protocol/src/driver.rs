@@ -2,6 +2,7 @@
 //! session; this is the data that crosses that boundary, the same for real drivers and scripted ones.
 
 use crate::ids::{ChatSessionId, TurnId};
+use crate::schedule::FailureKind;
 use crate::state::TurnState;
 use crate::wire::{AskBody, ChunkOp, FullMessage, Sandbox};
 
@@ -24,6 +25,8 @@ pub struct SessionSpec {
     pub is_own_directory: bool,
     /// What the process may write to.
     pub sandbox: Sandbox,
+    /// Whether the process has to ask before everything that it does.
+    pub ask_first: bool,
     /// When it is confined: absolute paths that it may write besides its directory, like the data of the
     /// repository whose worktree it works in.
     pub also_writes: Vec<String>,
@@ -36,6 +39,8 @@ pub struct TurnEnd {
     pub outcome: TurnState,
     /// Why, for a person, when it was interrupted or failed.
     pub reason: Option<String>,
+    /// What kind of failure it was, when it was interrupted or failed and the driver knows.
+    pub failure: Option<FailureKind>,
     /// The answer as far as there is one; its hash is filled in by whoever takes it.
     pub answer: FullMessage,
 }

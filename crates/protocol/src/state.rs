@@ -217,16 +217,16 @@ state_machine! {
     /// One firing of a schedule.
     RunState, "run", RUN {
         /// Its time has come.
-        Due = "due" => [Queued, Skipped, Missed];
-        /// Waits for its machine or for the run before it.
-        Queued = "queued" => [Running, Cancelled, Skipped, Missed];
-        /// Has a turn.
-        Running = "running" => [Completed, Interrupted, Failed, Cancelled];
+        Due = "due" => [Queued, Cancelled, Skipped, Missed];
+        /// Waits for its machine, for the run before it or to be tried again.
+        Queued = "queued" => [Running, Failed, Cancelled, Skipped];
+        /// Its machine works on it.
+        Running = "running" => [Queued, Completed, Interrupted, Failed, Cancelled];
         /// Its turn was completed.
         Completed = "completed" => [];
-        /// Its turn was interrupted.
+        /// Its turn was interrupted, and it is not tried again.
         Interrupted = "interrupted" => [];
-        /// Its turn failed.
+        /// Its turn failed or could not begin, and it is not tried again.
         Failed = "failed" => [];
         /// Stopped by a person or by the overlap policy.
         Cancelled = "cancelled" => [];

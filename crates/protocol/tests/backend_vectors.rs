@@ -150,6 +150,21 @@ impl Subject for Core {
         self.now = end;
     }
 
+    async fn jump(&mut self, ms: i64) {
+        self.now = Timestamp::from_ms(self.now.as_ms().saturating_add_signed(ms));
+        loop {
+            let entropy = self.entropy();
+            let next = Backend::new(&mut self.rows, self.now, entropy)
+                .next_deadline()
+                .unwrap();
+            if next.is_none_or(|at| at > self.now) {
+                return;
+            }
+            let given_up = self.transact(|backend| backend.tick()).unwrap();
+            assert_eq!(given_up, Value::Array(Vec::new()));
+        }
+    }
+
     async fn call(
         &mut self,
         actor: &Actor,

@@ -267,6 +267,7 @@ impl Cast {
             turn_id: turn.clone(),
             outcome: TurnState::Completed,
             reason: None,
+            failure: None,
             answer,
         };
         self.call::<WriteMessage>(done.clone(), Some(token))

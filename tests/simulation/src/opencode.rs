@@ -327,6 +327,7 @@ pub(crate) fn ended(outcome: TurnState) -> TurnEnd {
     TurnEnd {
         outcome,
         reason: None,
+        failure: None,
         answer: FullMessage::default(),
     }
 }

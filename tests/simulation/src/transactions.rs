@@ -122,7 +122,9 @@ impl World {
                     | Topic::Health(_)
                     | Topic::Command(_)
                     | Topic::Activity(_)
-                    | Topic::Directory(..),
+                    | Topic::Directory(..)
+                    | Topic::Schedules(_)
+                    | Topic::Schedule(_),
                 )
                 | Effect::CreateStream(_)
                 | Effect::DeleteStream(_) => {}

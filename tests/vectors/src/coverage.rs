@@ -24,9 +24,6 @@ pub const UNREACHABLE: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-/// State tables of things that no function makes yet.
-const NOT_BUILT: &[&str] = &["schedule", "run"];
-
 /// Where the things of a state table are stored.
 const STORED: &[(&str, &str)] = &[
     ("registration key", "registrationKeys"),
@@ -36,6 +33,8 @@ const STORED: &[(&str, &str)] = &[
     ("turn", "turns"),
     ("ask", "asks"),
     ("command", "commands"),
+    ("schedule", "schedules"),
+    ("run", "runs"),
 ];
 
 /// What was reached so far.
@@ -150,15 +149,14 @@ impl fmt::Display for Coverage {
             };
             writeln!(f, "{thing:<18} {:<26} {by}", format!("{from} -> {to}"))?;
         }
-        writeln!(f, "not built: {}", NOT_BUILT.join(", "))
+        Ok(())
     }
 }
 
-/// Every row of every table of what is built.
+/// Every row of every table.
 fn rows() -> Vec<(&'static str, &'static str, &'static str)> {
     TABLES
         .iter()
-        .filter(|table| !NOT_BUILT.contains(&table.thing))
         .flat_map(|table| {
             table
                 .rows

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 /// What is stored, by table: machines, credentials, registrationKeys, presence, workers, chats, turns, asks,
-/// commands, results, directories, replies and streams. Fields are named as the core's rows, in camelCase; what
+/// commands, results, directories, schedules, runs, replies and streams. Fields are named as the core's rows, in camelCase; what
 /// is secret, or the hash of a secret, is left out. Takes rows as `(key, JSON)` and the turns that have a stream.
 ///
 /// # Panics
@@ -44,6 +44,8 @@ const TABLES: &[&str] = &[
     "commands",
     "results",
     "directories",
+    "schedules",
+    "runs",
     "replies",
     "streams",
 ];
@@ -71,6 +73,8 @@ fn row(key: &str, bytes: &[u8]) -> Option<(&'static str, Value)> {
         "command" => ("commands", camel(value())),
         "command.result" => ("results", json!({ "command": id, "result": value() })),
         "directory" => ("directories", directory(id, camel(value()))?),
+        "schedule" => ("schedules", without(camel(value()), "webhookSecret")),
+        "run" => ("runs", camel(value())),
         "reply" => {
             let (scope, key) = id.split_once('/')?;
             ("replies", json!({ "scope": scope, "key": key }))

@@ -55,6 +55,9 @@ pub trait Subject: Send {
     /// Lets that much time pass; each deadline is met at its own time.
     async fn advance(&mut self, ms: u64);
 
+    /// Sets the clock on or back by that much; what is due is met only then.
+    async fn jump(&mut self, ms: i64);
+
     /// Calls a function.
     async fn call(
         &mut self,

@@ -168,6 +168,11 @@ impl Run<'_> {
                 self.now_ms += ms;
                 Ok(())
             }
+            Act::Jump(ms) => {
+                self.subject.jump(*ms).await;
+                self.now_ms = self.now_ms.saturating_add_signed(*ms);
+                Ok(())
+            }
             Act::Append {
                 actor,
                 turn,
@@ -342,6 +347,7 @@ impl Act {
                 expected: outcome(expected),
             },
             Self::Wait(ms) => Self::Wait(*ms),
+            Self::Jump(ms) => Self::Jump(*ms),
             Self::Append {
                 actor,
                 turn,

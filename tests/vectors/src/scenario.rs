@@ -37,6 +37,7 @@ struct RawStep {
     expect: Option<String>,
     value: Option<Value>,
     wait: Option<u64>,
+    jump: Option<i64>,
     append: Option<Value>,
     epoch: Option<Value>,
     seq: Option<Value>,
@@ -78,6 +79,7 @@ pub(crate) enum Act {
         expected: Expected,
     },
     Wait(u64),
+    Jump(i64),
     Append {
         actor: String,
         turn: Value,
@@ -171,6 +173,9 @@ fn act(mut raw: RawStep) -> Result<Act, String> {
     }
     if let Some(ms) = raw.wait {
         return Ok(Act::Wait(ms));
+    }
+    if let Some(ms) = raw.jump {
+        return Ok(Act::Jump(ms));
     }
     if let Some(tables) = raw.state {
         return Ok(Act::State(tables));

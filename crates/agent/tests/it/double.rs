@@ -295,6 +295,7 @@ pub(crate) fn ended(turn: &TurnId, outcome: TurnState, text: &str) -> DriverEven
     let end = TurnEnd {
         outcome,
         reason: None,
+        failure: None,
         answer: message(text),
     };
     DriverEvent::TurnEnded {

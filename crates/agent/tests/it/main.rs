@@ -172,6 +172,7 @@ async fn a_restarted_agent_reports_what_is_finished_and_interrupts_what_is_not()
                 TurnRecall::Finished(protocol::driver::TurnEnd {
                     outcome: TurnState::Completed,
                     reason: None,
+                    failure: None,
                     answer: message("so far and further"),
                 })
             } else {

@@ -136,19 +136,28 @@ impl Api {
     }
 
     /// Begins a conversation; the title saves a call of the model.
-    pub(crate) async fn create_session(&self, title: &str) -> Result<String, DriverError> {
+    pub(crate) async fn create_session(
+        &self,
+        title: &str,
+        ask_first: bool,
+    ) -> Result<String, DriverError> {
         let title = if title.trim().is_empty() {
             "Chat"
         } else {
             title
         };
+        let mut body = json!({ "title": title });
+        if ask_first {
+            // Comes after what the person's configuration and the agent's own say: the last rule decides.
+            body["permission"] = json!([{ "permission": "*", "pattern": "*", "action": "ask" }]);
+        }
         let answer = self
             .server
             .send(
                 "beginning a conversation",
                 Method::POST,
                 "/session",
-                Some(&json!({ "title": title })),
+                Some(&body),
             )
             .await?;
         Ok(answer.json::<SessionInfo>()?.id)

@@ -1,5 +1,6 @@
 //! Its command line and environment.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -28,6 +29,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) config: &'a Value,
     /// Everything of its own below this directory, and no look-ups in the network.
     pub(crate) lean: Option<&'a Path>,
+    /// It asks before everything, whatever the person's configuration allows.
+    pub(crate) ask_first: bool,
 }
 
 /// Variables of the agent's environment that it must not see: ours, and those that would move its server.
@@ -37,6 +40,26 @@ const NOT_INHERITED: &[&str] = &[
     "OPENCODE_DB",
     "OPENCODE_PID",
     "OPENCODE_ROUTE",
+];
+/// What opencode 1.x asks about; a name that it does not know harms nothing.
+const PERMISSIONS: &[&str] = &[
+    "*",
+    "bash",
+    "codesearch",
+    "doom_loop",
+    "edit",
+    "external_directory",
+    "glob",
+    "grep",
+    "list",
+    "lsp",
+    "read",
+    "skill",
+    "task",
+    "todoread",
+    "todowrite",
+    "webfetch",
+    "websearch",
 ];
 const OUR_PREFIX: &str = "ORCHESTRATOR_";
 /// Loopback is reached without a proxy, whatever the person's settings are.
@@ -134,12 +157,22 @@ pub(crate) fn environment(
     set("OPENCODE_ENABLE_QUESTION_TOOL", "1".into());
     set("OPENCODE_DISABLE_AUTOUPDATE", "1".into());
     set("OPENCODE_DISABLE_SHARE", "1".into());
+    if setting.ask_first {
+        set("OPENCODE_PERMISSION", ask_first().to_string().into());
+    }
     if let Some(home) = setting.lean {
         for (name, value) in lean(home)? {
             set(name, value);
         }
     }
     Ok(variables)
+}
+
+/// The permissions by name, because `*` alone says nothing of those that the person's configuration names. For
+/// sub-agents too, which know nothing of the conversation's own rules.
+fn ask_first() -> Value {
+    let names = PERMISSIONS.iter().map(|name| (*name, "ask"));
+    names.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 /// The person's inline configuration, with ours on top.
@@ -218,6 +251,14 @@ mod tests {
     use super::*;
 
     fn environment_of(inherited: &[(&str, &str)], config: &Value) -> Vec<(String, String)> {
+        environment_with(inherited, config, false)
+    }
+
+    fn environment_with(
+        inherited: &[(&str, &str)],
+        config: &Value,
+        ask_first: bool,
+    ) -> Vec<(String, String)> {
         let password = Secret::new("pw");
         let setting = Setting {
             port: 1,
@@ -225,6 +266,7 @@ mod tests {
             database: Path::new("/s/c.db"),
             config,
             lean: None,
+            ask_first,
         };
         let inherited = inherited
             .iter()
@@ -284,6 +326,22 @@ mod tests {
         assert_eq!(
             (&config["model"], &config["autoupdate"]),
             (&json!("demo/x"), &json!(false))
+        );
+    }
+
+    #[test]
+    fn one_that_has_to_ask_is_allowed_nothing_by_the_persons_settings() {
+        let theirs = [("OPENCODE_PERMISSION", r#"{"bash":"allow"}"#)];
+        let variables = environment_with(&theirs, &json!({}), true);
+        let permission: Value =
+            serde_json::from_str(value(&variables, "OPENCODE_PERMISSION").unwrap()).unwrap();
+        for name in ["*", "bash", "edit", "read"] {
+            assert_eq!(permission[name], "ask", "{name}");
+        }
+        let variables = environment_of(&theirs, &json!({}));
+        assert_eq!(
+            value(&variables, "OPENCODE_PERMISSION"),
+            Some(r#"{"bash":"allow"}"#)
         );
     }
 

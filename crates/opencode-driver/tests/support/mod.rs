@@ -109,6 +109,7 @@ pub fn spec(directory: &Path, chat: u8) -> SessionSpec {
         agent: None,
         is_own_directory: false,
         sandbox: protocol::wire::Sandbox::Off,
+        ask_first: false,
         also_writes: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ use crate::driver::{DriverEvent, TurnEnd, TurnRecall};
 use crate::error::CallError;
 use crate::ids::{ChatSessionId, TurnId};
 use crate::limits::PROMPT_DOUBTS_MAX;
+use crate::schedule::FailureKind;
 use crate::state::{ChatState, TurnState};
 use crate::time::Timestamp;
 use crate::transcript::Transcript;
@@ -243,7 +244,7 @@ impl Chat {
             .as_ref()
             .is_some_and(|(_, count)| *count > PROMPT_DOUBTS_MAX)
         {
-            turn.fail(reason);
+            turn.fail(reason, Some(FailureKind::Process));
         } else {
             self.turn = None;
         }
@@ -263,7 +264,7 @@ impl Chat {
                 self.idle_since = now;
                 self.stop();
             }
-            Err(failure) => turn.fail(failure.reason),
+            Err(failure) => turn.fail(failure.reason, None),
         }
     }
 
@@ -312,6 +313,7 @@ impl Chat {
         turn.end(TurnEnd {
             outcome: TurnState::Interrupted,
             reason: Some(AGENT_RESTARTED.to_owned()),
+            failure: Some(FailureKind::Process),
             answer,
         });
     }

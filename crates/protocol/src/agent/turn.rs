@@ -6,6 +6,7 @@ use crate::driver::TurnEnd;
 use crate::error::{CallError, ErrorCode};
 use crate::ids::TurnId;
 use crate::limits::{MESSAGE_REFUSALS_MAX, REASON_MAX_BYTES, SPOOL_MAX_BYTES};
+use crate::schedule::FailureKind;
 use crate::state::TurnState;
 use crate::time::Timestamp;
 use crate::transcript::{Transcript, text_hash};
@@ -198,12 +199,13 @@ impl ActiveTurn {
                 self.step = Step::Ending(TurnEnd {
                     outcome: sent.outcome,
                     reason: sent.reason,
+                    failure: sent.failure,
                     answer: sent.answer,
                 });
             }
             Ok(_) | Err(_) => {
                 self.refusals = MESSAGE_REFUSALS_MAX + 1;
-                self.fail(format!("The answer could not be kept: {error}"));
+                self.fail(format!("The answer could not be kept: {error}"), None);
             }
         }
         true
@@ -220,15 +222,16 @@ impl ActiveTurn {
     }
 
     /// Ends the turn: nothing of it could be done.
-    pub(super) fn fail(&mut self, reason: String) {
+    pub(super) fn fail(&mut self, reason: String, failure: Option<FailureKind>) {
         self.end(TurnEnd {
             outcome: TurnState::Failed,
             reason: Some(reason),
+            failure,
             answer: FullMessage::default(),
         });
     }
 
-    /// Ends the turn with what has been streamed of it.
+    /// Ends the turn with what has been streamed of it: its process is gone.
     pub(super) fn interrupt(&mut self, reason: String) {
         let answer = FullMessage {
             parts: self.transcript.parts().to_vec(),
@@ -237,6 +240,7 @@ impl ActiveTurn {
         self.end(TurnEnd {
             outcome: TurnState::Interrupted,
             reason: Some(reason),
+            failure: Some(FailureKind::Process),
             answer,
         });
     }
@@ -251,6 +255,7 @@ impl ActiveTurn {
                 turn_id: self.id.clone(),
                 outcome: end.outcome,
                 reason: end.reason.map(cut),
+                failure: end.failure,
                 answer: end.answer,
             }),
             other @ (Step::Taking

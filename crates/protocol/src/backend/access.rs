@@ -3,12 +3,15 @@
 
 use super::rows::{Rows, load};
 use super::tables::{
-    AskRow, ChatRow, CommandRow, CredentialsRow, MachineRow, TurnRow, WorkerRow, key,
+    AskRow, ChatRow, CommandRow, CredentialsRow, MachineRow, RunRow, ScheduleRow, TurnRow,
+    WorkerRow, key,
 };
 use super::{Backend, Caller};
 use crate::error::{CallError, ErrorCode};
 use crate::functions::{Access, FunctionInfo};
-use crate::ids::{AskId, ChatSessionId, CommandId, MachineId, PersonId, TurnId, WorkerId};
+use crate::ids::{
+    AskId, ChatSessionId, CommandId, MachineId, PersonId, RunId, ScheduleId, TurnId, WorkerId,
+};
 use crate::secret::Secret;
 use crate::state::MachineState;
 
@@ -164,6 +167,22 @@ impl<R: Rows> Backend<'_, R> {
         self.machine_row(actor, &row.machine)
             .map_err(|_| missing())?;
         Ok(row)
+    }
+
+    pub(super) fn schedule_row(
+        &self,
+        actor: &Actor,
+        id: &ScheduleId,
+    ) -> Result<ScheduleRow, CallError> {
+        let row: Option<ScheduleRow> = load(self.rows, &key::schedule(id))?;
+        row.filter(|row| *actor == Actor::Person(row.owner.clone()))
+            .ok_or_else(|| CallError::not_found("schedule"))
+    }
+
+    pub(super) fn run_row(&self, actor: &Actor, id: &RunId) -> Result<RunRow, CallError> {
+        let row: Option<RunRow> = load(self.rows, &key::run(id))?;
+        row.filter(|row| *actor == Actor::Person(row.owner.clone()))
+            .ok_or_else(|| CallError::not_found("run"))
     }
 }
 

@@ -5,7 +5,7 @@ use super::rows::{Order, Rows, below, load, save};
 use super::tables::{AskRow, ChatRow, Deadline, Entry, TurnRow, key};
 use super::{Actor, Backend};
 use crate::error::{CallError, ErrorCode};
-use crate::ids::{AskId, ChatSessionId};
+use crate::ids::{AskId, ChatSessionId, TurnId};
 use crate::limits::{ASK_LIFE_MS, ASK_MAX_BYTES, ASKS_MAX};
 use crate::state::AskState;
 use crate::wire::{
@@ -50,7 +50,7 @@ impl<R: Rows> Backend<'_, R> {
             ));
         }
         let row = AskRow {
-            id: AskId::generate(self.now, self.entropy.id),
+            id: AskId::generate(self.now, self.next_id_entropy()),
             agent_ask_id: args.agent_ask_id,
             chat: turn.chat,
             turn: turn.id,
@@ -72,8 +72,12 @@ impl<R: Rows> Backend<'_, R> {
             },
         )?;
         chat.pending_ask_count += 1;
-        self.save_asked_chat(&chat)?;
-        Ok(OpenAskReply { ask_id: row.id })
+        self.save_asked_chat(&chat, &row.turn)?;
+        let ask_id = row.id.clone();
+        if let Some(answer) = self.unattended_answer(&row.turn, &row.body)? {
+            self.end_ask(row, AskState::Answered, Some(answer))?;
+        }
+        Ok(OpenAskReply { ask_id })
     }
 
     pub(super) fn chat_answer_ask(
@@ -145,7 +149,7 @@ impl<R: Rows> Backend<'_, R> {
         save(self.rows, &key::ask(&row.id), &row)?;
         let mut chat = self.chat_by_id(&row.chat)?;
         chat.pending_ask_count = chat.pending_ask_count.saturating_sub(1);
-        self.save_asked_chat(&chat)
+        self.save_asked_chat(&chat, &row.turn)
     }
 
     /// Asks that wait for a person, and ended ones that the machine has not settled.
@@ -162,8 +166,9 @@ impl<R: Rows> Backend<'_, R> {
             .collect()
     }
 
-    fn save_asked_chat(&mut self, chat: &ChatRow) -> Result<(), CallError> {
+    fn save_asked_chat(&mut self, chat: &ChatRow, turn: &TurnId) -> Result<(), CallError> {
         self.save_chat(chat)?;
+        self.run_asks(&chat.id, turn)?;
         self.machine_changed(&chat.machine)
     }
 }

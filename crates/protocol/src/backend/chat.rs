@@ -2,12 +2,13 @@
 
 use super::machine::{bounded_reason, machine};
 use super::rows::{Rows, save};
-use super::tables::{ChatRow, Entry, ReportPlace, TurnRow, key};
+use super::tables::{ChatRow, Entry, ReportPlace, TurnRow, WorkerRow, key};
 use super::worktree::own_worktree;
 use super::{Actor, Backend, Topic};
 use crate::error::{CallError, ErrorCode};
-use crate::ids::{ChatSessionId, MachineId};
+use crate::ids::{ChatSessionId, MachineId, WorkerId};
 use crate::limits::{NAME_MAX_BYTES, OPEN_CHATS_MAX};
+use crate::schedule::FailureKind;
 use crate::state::{ChatState, MachineState, TurnState, WorkerState};
 use crate::wire::{
     Done, EndSessionArgs, RenameSessionArgs, ReportSessionArgs, StartSessionArgs,
@@ -20,16 +21,18 @@ impl<R: Rows> Backend<'_, R> {
         actor: &Actor,
         args: StartSessionArgs,
     ) -> Result<StartSessionReply, CallError> {
-        let worker = self.worker_row(actor, &args.worker_id)?;
-        if worker.state == WorkerState::Removed {
-            return Err(CallError::new(
-                ErrorCode::Conflict,
-                "This worker was removed. Add it again to start a chat there.",
-            ));
-        }
-        if self.machine_row(actor, &worker.machine)?.state == MachineState::Revoked {
-            return Err(super::access::revoked());
-        }
+        let chat_session_id = self.start_session(actor, args, false)?;
+        Ok(StartSessionReply { chat_session_id })
+    }
+
+    /// Begins a chat session, whose process asks before everything if `ask_first`.
+    pub(super) fn start_session(
+        &mut self,
+        actor: &Actor,
+        args: StartSessionArgs,
+        ask_first: bool,
+    ) -> Result<ChatSessionId, CallError> {
+        let worker = self.usable_worker(actor, &args.worker_id)?;
         let title = args.title.as_deref().map(checked_title).transpose()?;
         let model = args.model.map(checked_model).transpose()?;
         let agent = args.agent.map(checked_agent).transpose()?;
@@ -41,7 +44,7 @@ impl<R: Rows> Backend<'_, R> {
                 ),
             ));
         }
-        let id = ChatSessionId::generate(self.now, self.entropy.id);
+        let id = ChatSessionId::generate(self.now, self.next_id_entropy());
         let source = args
             .continues
             .map(|source| self.continue_chat(actor, &source, &id))
@@ -67,13 +70,31 @@ impl<R: Rows> Backend<'_, R> {
             continues: source.map(|source| source.id),
             continued_by: None,
             background_for: None,
+            ask_first,
         };
         save(self.rows, &key::open_chat_of(&row.machine, &row.id), &Entry)?;
         self.save_chat(&row)?;
         self.machine_changed(&row.machine)?;
-        Ok(StartSessionReply {
-            chat_session_id: id,
-        })
+        Ok(id)
+    }
+
+    /// The worker, if something can be begun there.
+    pub(super) fn usable_worker(
+        &self,
+        actor: &Actor,
+        id: &WorkerId,
+    ) -> Result<WorkerRow, CallError> {
+        let worker = self.worker_row(actor, id)?;
+        if worker.state == WorkerState::Removed {
+            return Err(CallError::new(
+                ErrorCode::Conflict,
+                "This worker was removed. Add it again to start a chat there.",
+            ));
+        }
+        if self.machine_row(actor, &worker.machine)?.state == MachineState::Revoked {
+            return Err(super::access::revoked());
+        }
+        Ok(worker)
     }
 
     pub(super) fn chat_rename_session(
@@ -150,7 +171,7 @@ impl<R: Rows> Backend<'_, R> {
                 TurnState::Interrupted
             };
             let reason = row.reason.clone();
-            self.end_turn(turn, outcome, reason)?;
+            self.end_turn_as(turn, outcome, reason, Some(FailureKind::Process))?;
         }
         Ok(Done {})
     }

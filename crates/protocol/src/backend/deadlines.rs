@@ -31,7 +31,7 @@ impl<R: Rows> Backend<'_, R> {
             self.rows.delete(&path)?;
             // A deadline that does not read is from a newer version and of no use to this one.
             if let Ok(deadline) = serde_json::from_slice(&bytes) {
-                match self.meet(deadline) {
+                match self.meet(deadline).and_then(|()| self.settle_runs()) {
                     Err(error) if error.is_retryable() => return Err(error),
                     Err(error) => given_up.push(Value::String(error.message)),
                     Ok(()) => {}
@@ -91,6 +91,9 @@ impl<R: Rows> Backend<'_, R> {
                 self.effects.insert(Effect::DeleteStream(turn));
                 Ok(())
             }
+            Deadline::ScheduleFires { schedule } => self.schedule_fires(&schedule),
+            Deadline::RunStarts { run } => self.run_starts(&run),
+            Deadline::RunTimesUp { run, tries } => self.run_times_up(&run, tries),
         }
     }
 

@@ -148,6 +148,9 @@ impl<R: Rows> Backend<'_, R> {
         if machine.state == MachineState::Revoked {
             return Ok(Done {});
         }
+        for worker in self.workers(&machine.id)? {
+            self.pause_schedules_of(&worker.id, "Its machine was revoked.")?;
+        }
         machine.state = machine.state.to(MachineState::Revoked)?;
         self.end_key(&mut machine, RegistrationKeyState::Revoked)?;
         self.close_all_chats(actor, &machine.id)?;

@@ -19,7 +19,7 @@ mod views;
 mod worker;
 mod worktree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -33,7 +33,7 @@ use crate::functions::{
     self, Access, CreateMachine, Function, FunctionInfo, Kind, ReissueKey, with_functions,
 };
 use crate::ids::{
-    ChatSessionId, CommandId, IdEntropy, IdempotencyKey, MachineId, PersonId, TurnId,
+    ChatSessionId, CommandId, IdEntropy, IdempotencyKey, MachineId, PersonId, ScheduleId, TurnId,
 };
 use crate::limits::{IDEMPOTENCY_LIFE_MS, REGISTRATION_KEY_LIFE_MS};
 use crate::secret::{Secret, SecretEntropy, hex};
@@ -81,6 +81,10 @@ pub enum Topic {
     Activity(MachineId),
     /// One directory of one machine.
     Directory(MachineId, String),
+    /// A person's schedules, and the runs of all of them.
+    Schedules(PersonId),
+    /// One schedule and its runs.
+    Schedule(ScheduleId),
 }
 
 /// What a call asks of the backend besides its rows. The first two belong into the same transaction.
@@ -130,6 +134,10 @@ pub struct Backend<'a, R> {
     now: Timestamp,
     entropy: Entropy,
     effects: BTreeSet<Effect>,
+    /// Turns that have ended in this transaction: runs may follow them to their end.
+    ended: VecDeque<turn::EndedTurn>,
+    /// Schedules of which a run has ended in this transaction: another one may wait for that.
+    unblocked: BTreeSet<ScheduleId>,
 }
 
 impl<'a, R: Rows> Backend<'a, R> {
@@ -140,6 +148,8 @@ impl<'a, R: Rows> Backend<'a, R> {
             now,
             entropy,
             effects: BTreeSet::new(),
+            ended: VecDeque::new(),
+            unblocked: BTreeSet::new(),
         }
     }
 
@@ -152,7 +162,7 @@ impl<'a, R: Rows> Backend<'a, R> {
         let actor = self.authorise(function, &request.caller)?;
         let reply = match self.idempotency_scope(function, &actor, request)? {
             Some(scope) => self.call_once(&scope, &actor, request)?,
-            None => self.dispatch(request.function, &actor, &request.args)?,
+            None => self.answer(request.function, &actor, &request.args)?,
         };
         Ok(Outcome {
             reply,
@@ -215,6 +225,14 @@ impl<'a, R: Rows> Backend<'a, R> {
                 ))
             }
             ("machine.inbox", Actor::Machine { id, .. }) => Ok(Topic::Inbox(id)),
+            ("schedule.list", Actor::Person(person)) => Ok(Topic::Schedules(person)),
+            ("schedule.view", _) => Ok(Topic::Schedule(
+                parse::<wire::ScheduleArgs>(args)?.schedule_id,
+            )),
+            ("schedule.ledger", Actor::Person(person)) => {
+                let of_one = parse::<wire::LedgerArgs>(args)?.schedule_id;
+                Ok(of_one.map_or(Topic::Schedules(person), Topic::Schedule))
+            }
             _ => Err(CallError::new(
                 ErrorCode::Invalid,
                 format!("{function} can't be watched; call it instead."),
@@ -275,6 +293,13 @@ impl<'a, R: Rows> Backend<'a, R> {
         }
     }
 
+    /// What the call itself does, and then what follows from it for runs.
+    fn answer(&mut self, function: &str, actor: &Actor, args: &Value) -> Result<Value, CallError> {
+        let reply = self.dispatch(function, actor, args)?;
+        self.settle_runs()?;
+        Ok(reply)
+    }
+
     fn call_once(
         &mut self,
         scope: &str,
@@ -291,7 +316,7 @@ impl<'a, R: Rows> Backend<'a, R> {
                 "This idempotency key was used for another request. Make a new key for a new request.",
             ));
         }
-        let reply = self.dispatch(request.function, actor, &request.args)?;
+        let reply = self.answer(request.function, actor, &request.args)?;
         save(
             self.rows,
             scope,

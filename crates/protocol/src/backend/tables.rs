@@ -2,16 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AskId, ChatSessionId, CommandId, MachineId, PersonId, TurnId, WorkerId};
+use crate::ids::{
+    AskId, ChatSessionId, CommandId, MachineId, PersonId, RunId, ScheduleId, TurnId, WorkerId,
+};
 use crate::limits::LEASE_MS;
-use crate::secret::SecretHash;
+use crate::schedule::{FailureKind, MissedWhy, Retries, SkipWhy};
+use crate::secret::{Secret, SecretHash};
 use crate::state::{
-    AskState, ChatState, CommandState, MachineState, RegistrationKeyState, TurnState, WorkerState,
+    AskState, ChatState, CommandState, MachineState, RegistrationKeyState, RunState, ScheduleState,
+    TurnState, WorkerState,
 };
 use crate::time::Timestamp;
 use crate::wire::{
     AskAnswer, AskBody, CommandError, Listing, MachineInfo, MachineStatus, Operation, Progress,
-    WorkerSettings, Worktree,
+    RunSession, ScheduleSpec, Unattended, Usage, WorkerSettings, Worktree,
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -123,6 +127,9 @@ pub(crate) struct ChatRow {
     /// The latest turn that was given what was said in the chat session that it continues.
     #[serde(default)]
     pub(crate) background_for: Option<TurnId>,
+    /// Its process is to ask before everything: what may be done is decided here.
+    #[serde(default)]
+    pub(crate) ask_first: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -174,6 +181,87 @@ pub(crate) struct CommandRow {
     pub(crate) expires_at: Timestamp,
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ScheduleRow {
+    pub(crate) id: ScheduleId,
+    pub(crate) owner: PersonId,
+    pub(crate) machine: MachineId,
+    pub(crate) worker: WorkerId,
+    pub(crate) spec: ScheduleSpec,
+    pub(crate) state: ScheduleState,
+    pub(crate) reason: Option<String>,
+    /// Every firing up to here has its row; only moves forward.
+    pub(crate) handled: Timestamp,
+    /// Its next firing, for which a deadline is set.
+    pub(crate) next_at: Option<Timestamp>,
+    pub(crate) failures_in_a_row: u32,
+    pub(crate) revision: u32,
+    pub(crate) created_at: Timestamp,
+    pub(crate) changed_at: Timestamp,
+    /// The chat session that goes on from run to run.
+    pub(crate) chat: Option<ChatSessionId>,
+    /// The latest run by the instant it was due, of those that have begun or ended.
+    pub(crate) last_run: Option<RunId>,
+    /// The run that ended last, missed and skipped ones apart.
+    pub(crate) last_ended: Option<RunId>,
+    pub(crate) runs_made: u64,
+    pub(crate) webhook_secret: Option<Secret>,
+    pub(crate) is_deleted: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RunRow {
+    pub(crate) id: RunId,
+    pub(crate) schedule: ScheduleId,
+    pub(crate) owner: PersonId,
+    /// Its place among the runs of its schedule, in the order in which they came about.
+    pub(crate) place: u64,
+    pub(crate) due_at: Timestamp,
+    pub(crate) is_manual: bool,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) count: u32,
+    pub(crate) state: RunState,
+    pub(crate) reason: Option<String>,
+    pub(crate) skipped: Option<SkipWhy>,
+    pub(crate) missed: Option<MissedWhy>,
+    pub(crate) failure: Option<FailureKind>,
+    pub(crate) tries: u32,
+    pub(crate) starts_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) chat: Option<ChatSessionId>,
+    pub(crate) turn: Option<TurnId>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) denied: Vec<String>,
+    pub(crate) is_asking: bool,
+    pub(crate) revision: u32,
+    /// What of its schedule it began with, once it has.
+    pub(crate) terms: Option<RunTerms>,
+    /// Why it is being stopped, if not by a person.
+    pub(crate) stop: Option<RunStop>,
+}
+
+/// A run goes on to its end with what its schedule was when it began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RunTerms {
+    pub(crate) session: RunSession,
+    pub(crate) model: Option<String>,
+    pub(crate) agent: Option<String>,
+    pub(crate) time_limit_ms: Option<u64>,
+    pub(crate) retries: Retries,
+    pub(crate) unattended: Unattended,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RunStop {
+    /// It went on for longer than it may.
+    TimeLimit,
+    /// The next firing takes its place.
+    Replaced,
+}
+
 /// A directory as it was last listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DirectoryRow {
@@ -207,6 +295,9 @@ pub(crate) enum Deadline {
     CommandExpires { command: CommandId },
     DropResult { command: CommandId },
     ForgetCommand { command: CommandId },
+    ScheduleFires { schedule: ScheduleId },
+    RunStarts { run: RunId },
+    RunTimesUp { run: RunId, tries: u32 },
 }
 
 macro_rules! keys {
@@ -220,7 +311,8 @@ macro_rules! keys {
 /// The keys. A name with `_of` or `by_` is the prefix of an index, or an entry of it.
 pub(crate) mod key {
     use super::{
-        AskId, ChatSessionId, CommandId, MachineId, PersonId, Timestamp, TurnId, WorkerId,
+        AskId, ChatSessionId, CommandId, MachineId, PersonId, RunId, ScheduleId, Timestamp, TurnId,
+        WorkerId,
     };
 
     /// The prefix of all connections.
@@ -272,7 +364,35 @@ pub(crate) mod key {
         directory(machine: &MachineId, hidden: bool, directory: &str) = "directory/{machine}/{hidden}/{directory}";
         directories_by_age(machine: &MachineId) = "directory.by_age/{machine}/";
 
+        schedule(id: &ScheduleId) = "schedule/{id}";
+        schedules_of(owner: &PersonId) = "schedule.by_owner/{owner}/";
+        schedule_of(owner: &PersonId, id: &ScheduleId) = "schedule.by_owner/{owner}/{id}";
+        schedules_by_worker(worker: &WorkerId) = "schedule.by_worker/{worker}/";
+        schedule_by_worker(worker: &WorkerId, id: &ScheduleId) = "schedule.by_worker/{worker}/{id}";
+
+        run(id: &RunId) = "run/{id}";
+        run_by_turn(turn: &TurnId) = "run.by_turn/{turn}";
+        open_runs_of(schedule: &ScheduleId) = "run.open/{schedule}/";
+        open_run_of(schedule: &ScheduleId, place: u64) = "run.open/{schedule}/{place:015}";
+        runs_of(schedule: &ScheduleId) = "run.by_schedule/{schedule}/";
+        runs_by_owner(owner: &PersonId) = "run.by_owner/{owner}/";
+
         reply(scope: &str, key: &str) = "reply/{scope}/{key}";
+    }
+
+    /// The one run of a schedule's firing at that instant.
+    pub(crate) fn run_at(schedule: &ScheduleId, instant: Timestamp) -> String {
+        format!("run.by_instant/{schedule}/{:015}", instant.as_ms())
+    }
+
+    /// A run's place in a ledger, whose prefix it begins with.
+    pub(crate) fn ledger_place(ledger: &str, due_at: Timestamp, id: &RunId) -> String {
+        format!("{ledger}{:015}/{id}", due_at.as_ms())
+    }
+
+    /// The place in a ledger before all that is due at that instant or later.
+    pub(crate) fn ledger_before(ledger: &str, due_at: Timestamp) -> String {
+        format!("{ledger}{:015}/", due_at.as_ms())
     }
 
     /// A directory's place in the order in which directories are forgotten.

@@ -1,4 +1,5 @@
 mod command;
+mod schedule;
 mod transcript;
 mod worktree;
 mod world;

@@ -8,6 +8,7 @@ use super::{Actor, Backend, Effect, Outcome};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{ChatSessionId, MachineId, TurnId};
 use crate::limits::{CHUNKS_KEPT_MS, FULL_MESSAGE_MAX_BYTES, MESSAGE_MAX_BYTES, QUEUE_MAX_TURNS};
+use crate::schedule::FailureKind;
 use crate::secret::Secret;
 use crate::state::{ChatState, TurnState};
 use crate::transcript::text_hash;
@@ -19,32 +20,32 @@ use crate::wire::{
 const CONTINUE_MESSAGE: &str =
     "Your last answer was interrupted. Look at what has been done so far and go on from there.";
 
+/// A turn that has ended, for the run that it may be of.
+#[derive(Debug)]
+pub(super) struct EndedTurn {
+    pub(super) turn: TurnId,
+    /// What kind of failure it was, if somebody knows.
+    pub(super) failure: Option<FailureKind>,
+    /// Somebody wanted it to stop.
+    pub(super) was_stopped: bool,
+}
+
 impl<R: Rows> Backend<'_, R> {
     pub(super) fn chat_send_message(
         &mut self,
         actor: &Actor,
         args: SendMessageArgs,
     ) -> Result<TurnReply, CallError> {
-        if args.message.trim().is_empty() {
-            return Err(CallError::new(
-                ErrorCode::Invalid,
-                "The message is empty. Write something to send.",
-            ));
-        }
-        if args.message.len() > MESSAGE_MAX_BYTES {
-            return Err(CallError::new(
-                ErrorCode::TooLarge,
-                format!(
-                    "The message has {} bytes; {MESSAGE_MAX_BYTES} is the limit. Put long material into a file and name the file.",
-                    args.message.len()
-                ),
-            ));
-        }
+        check_message(&args.message)?;
         let chat = self.chat_row(actor, &args.chat_session_id)?;
         self.queue_turn(chat, &args.message)
     }
 
-    fn queue_turn(&mut self, mut chat: ChatRow, message: &str) -> Result<TurnReply, CallError> {
+    pub(super) fn queue_turn(
+        &mut self,
+        mut chat: ChatRow,
+        message: &str,
+    ) -> Result<TurnReply, CallError> {
         if chat.state == ChatState::Closed {
             return Err(CallError::new(
                 ErrorCode::Conflict,
@@ -66,7 +67,7 @@ impl<R: Rows> Backend<'_, R> {
             chat.title = title_from(message);
         }
         let turn = TurnRow {
-            id: TurnId::generate(self.now, self.entropy.id),
+            id: TurnId::generate(self.now, self.next_id_entropy()),
             chat: chat.id.clone(),
             machine: chat.machine.clone(),
             ordinal: chat.last_ordinal,
@@ -112,31 +113,28 @@ impl<R: Rows> Backend<'_, R> {
         actor: &Actor,
         args: TurnArgs,
     ) -> Result<TurnReply, CallError> {
-        let mut turn = self.turn_row(actor, &args.turn_id)?;
+        let turn = self.turn_row(actor, &args.turn_id)?;
+        Ok(TurnReply {
+            turn: self.cancel_turn(turn)?.summary(),
+        })
+    }
+
+    /// Stops a turn: at once where nobody works on it or can be told, else by its machine.
+    pub(super) fn cancel_turn(&mut self, mut turn: TurnRow) -> Result<TurnRow, CallError> {
         if turn.state.is_terminal() {
-            return Ok(TurnReply {
-                turn: turn.summary(),
-            });
+            return Ok(turn);
         }
         if turn.state == TurnState::Queued {
-            return Ok(TurnReply {
-                turn: self.end_turn(turn, TurnState::Cancelled, None)?.summary(),
-            });
+            return self.end_turn(turn, TurnState::Cancelled, None);
         }
         if !self.is_connected(&turn.machine)? {
             let reason =
                 "Stopped while the machine was away; it may have worked on for a while.".to_owned();
-            return Ok(TurnReply {
-                turn: self
-                    .end_turn(turn, TurnState::Cancelled, Some(reason))?
-                    .summary(),
-            });
+            return self.end_turn(turn, TurnState::Cancelled, Some(reason));
         }
         turn.cancel_requested = true;
         self.save_turn(&turn)?;
-        Ok(TurnReply {
-            turn: turn.summary(),
-        })
+        Ok(turn)
     }
 
     /// Whether the machine can be told something now.
@@ -174,6 +172,7 @@ impl<R: Rows> Backend<'_, R> {
             self.effects.insert(Effect::CreateStream(turn.id.clone()));
             self.save_turn(&turn)?;
             self.save_chat(&chat)?;
+            self.run_taken(&turn.id)?;
         } else if matches!(turn.state, TurnState::Delivered | TurnState::Streaming) {
             // Taken before, by an earlier process: it is this chat session's work again.
             if chat.state == ChatState::Ready {
@@ -292,7 +291,7 @@ impl<R: Rows> Backend<'_, R> {
         }
         turn.hash = Some(args.answer.hash.clone());
         save(self.rows, &key::turn_answer(&turn.id), &args.answer)?;
-        self.end_turn(turn, args.outcome, args.reason)?;
+        self.end_turn_as(turn, args.outcome, args.reason, args.failure)?;
         Ok(Done {})
     }
 
@@ -324,10 +323,26 @@ impl<R: Rows> Backend<'_, R> {
     /// Ends a turn that has not ended, frees its chat session for the next one, and withdraws its asks.
     pub(super) fn end_turn(
         &mut self,
-        mut turn: TurnRow,
+        turn: TurnRow,
         outcome: TurnState,
         reason: Option<String>,
     ) -> Result<TurnRow, CallError> {
+        self.end_turn_as(turn, outcome, reason, None)
+    }
+
+    /// As [`Backend::end_turn`], where it is known what kind of failure it was.
+    pub(super) fn end_turn_as(
+        &mut self,
+        mut turn: TurnRow,
+        outcome: TurnState,
+        reason: Option<String>,
+        failure: Option<FailureKind>,
+    ) -> Result<TurnRow, CallError> {
+        self.ended.push_back(EndedTurn {
+            turn: turn.id.clone(),
+            failure,
+            was_stopped: turn.cancel_requested || outcome == TurnState::Cancelled,
+        });
         let was_queued = turn.state == TurnState::Queued;
         turn.state = turn.state.to(outcome)?;
         turn.reason = reason.map(bounded_reason);
@@ -382,4 +397,23 @@ impl<R: Rows> Backend<'_, R> {
     pub(super) fn answer_of(&self, id: &TurnId) -> Result<Option<FullMessage>, CallError> {
         load(self.rows, &key::turn_answer(id))
     }
+}
+
+pub(super) fn check_message(message: &str) -> Result<(), CallError> {
+    if message.trim().is_empty() {
+        return Err(CallError::new(
+            ErrorCode::Invalid,
+            "The message is empty. Write something to send.",
+        ));
+    }
+    if message.len() > MESSAGE_MAX_BYTES {
+        return Err(CallError::new(
+            ErrorCode::TooLarge,
+            format!(
+                "The message has {} bytes; {MESSAGE_MAX_BYTES} is the limit. Put long material into a file and name the file.",
+                message.len()
+            ),
+        ));
+    }
+    Ok(())
 }

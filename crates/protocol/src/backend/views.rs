@@ -139,6 +139,7 @@ impl<R: Rows> Backend<'_, R> {
                 .map(|worker| worker.settings.sandbox)
                 .unwrap_or_default(),
             worktree: chat.worktree,
+            ask_first: chat.ask_first,
             turn,
             answers,
         })
@@ -236,7 +237,7 @@ impl<R: Rows> Backend<'_, R> {
         Ok(turns)
     }
 
-    fn workers(&self, machine: &MachineId) -> Result<Vec<WorkerRow>, CallError> {
+    pub(super) fn workers(&self, machine: &MachineId) -> Result<Vec<WorkerRow>, CallError> {
         let entries: Vec<(String, Entry)> = below(
             self.rows,
             &key::workers_of(machine),

@@ -96,6 +96,7 @@ impl<R: Rows> Backend<'_, R> {
         if row.state == WorkerState::Removed {
             return Ok(Done {});
         }
+        self.pause_schedules_of(&row.id, "Its worker was removed.")?;
         row.state = row.state.to(WorkerState::Removed)?;
         for chat in self.open_chats(&row.machine)? {
             if chat.worker == row.id {

@@ -258,13 +258,13 @@ impl Timing {
     }
 
     /// The day of an instant on the zone's clocks: `2026-03-29`.
-    pub(super) fn local_day(&self, at: Timestamp) -> String {
+    pub(crate) fn local_day(&self, at: Timestamp) -> String {
         let at = seconds(at);
         day(at + self.zone.offset_at(at))
     }
 
     /// The time of an instant on the zone's clocks: `03:00`.
-    pub(super) fn local_time(&self, at: Timestamp) -> String {
+    pub(crate) fn local_time(&self, at: Timestamp) -> String {
         let at = seconds(at);
         clock_time(at + self.zone.offset_at(at))
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::ids::{AskId, ChatSessionId, MachineId, TurnId, WorkerId};
+use crate::schedule::FailureKind;
 use crate::state::{ChatState, TurnState, WorkerState};
 use crate::wire::{AskAnswer, AskBody, FullMessage, InboxCommand, Sandbox, Worktree};
 
@@ -74,6 +75,9 @@ pub struct InboxChat {
     #[serde(default)]
     #[ts(optional = nullable)]
     pub worktree: Option<Worktree>,
+    /// Whether its process has to ask before everything: whether it may is decided here.
+    #[serde(default)]
+    pub ask_first: bool,
     /// The turn that is under way or next, if there is one.
     #[serde(default)]
     #[ts(optional = nullable)]
@@ -161,6 +165,10 @@ pub struct WriteMessageArgs {
     #[serde(default)]
     #[ts(optional = nullable)]
     pub reason: Option<String>,
+    /// What kind of failure it was, if it was interrupted or failed and the machine knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub failure: Option<FailureKind>,
     /// The answer, as far as there is one.
     pub answer: FullMessage,
 }

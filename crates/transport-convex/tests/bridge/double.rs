@@ -133,6 +133,7 @@ pub(crate) fn end(text: &str) -> TurnEnd {
     TurnEnd {
         outcome: TurnState::Completed,
         reason: None,
+        failure: None,
         answer: FullMessage {
             parts: parts(text),
             ..FullMessage::default()

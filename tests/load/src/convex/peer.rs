@@ -66,6 +66,7 @@ pub(super) async fn stream(
         turn_id: turn,
         outcome: TurnState::Completed,
         reason: None,
+        failure: None,
         answer: recording.answer(),
     };
     call::<WriteMessage>(&stage.transport, &done, Some(&token)).await?;

@@ -142,6 +142,7 @@ impl AgentProcess for Player {
             let end = TurnEnd {
                 outcome: TurnState::Completed,
                 reason: None,
+                failure: None,
                 answer: recording.answer(),
             };
             let _ = events.send(DriverEvent::TurnEnded { turn_id, end }).await;

@@ -168,6 +168,7 @@ impl Chat {
             agent: wanted.agent.clone(),
             is_own_directory: wanted.worktree.is_some(),
             sandbox: wanted.sandbox,
+            ask_first: wanted.ask_first,
             also_writes: Vec::new(),
         };
         self.actions.push_back(Output::StartProcess(
