@@ -565,10 +565,22 @@ mod tests {
     fn a_failure_says_whether_the_provider_or_a_setting_is_to_blame() {
         let kind = |text: &str| serde_json::from_str::<Failure>(text).unwrap().kind();
         for (failure, expected) in [
-            (r#"{"name":"APIError","data":{"statusCode":429}}"#, Some(FailureKind::Provider)),
-            (r#"{"name":"APIError","data":{"statusCode":529}}"#, Some(FailureKind::Provider)),
-            (r#"{"name":"APIError","data":{"message":"refused"}}"#, Some(FailureKind::Provider)),
-            (r#"{"name":"APIError","data":{"statusCode":401}}"#, Some(FailureKind::Setup)),
+            (
+                r#"{"name":"APIError","data":{"statusCode":429}}"#,
+                Some(FailureKind::Provider),
+            ),
+            (
+                r#"{"name":"APIError","data":{"statusCode":529}}"#,
+                Some(FailureKind::Provider),
+            ),
+            (
+                r#"{"name":"APIError","data":{"message":"refused"}}"#,
+                Some(FailureKind::Provider),
+            ),
+            (
+                r#"{"name":"APIError","data":{"statusCode":401}}"#,
+                Some(FailureKind::Setup),
+            ),
             (r#"{"name":"APIError","data":{"statusCode":400}}"#, None),
             (r#"{"name":"ProviderAuthError"}"#, Some(FailureKind::Setup)),
             (r#"{"name":"UnknownError"}"#, None),

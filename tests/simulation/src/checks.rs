@@ -10,6 +10,7 @@ use protocol::transcript::text_hash;
 use protocol::wire::{ChatView, MachineView, TranscriptPage, TurnRecord};
 use serde_json::json;
 
+use crate::schedules::SCHEDULED;
 use crate::world::World;
 
 impl World {
@@ -23,6 +24,7 @@ impl World {
             ),
             ("turns", store.count("turn.waiting")),
             ("asks", store.count("ask.open")),
+            ("runs", store.count("run.open")),
         ];
         let left: Vec<_> = counts.iter().filter(|(_, count)| *count > 0).collect();
         let commands = store.count("command.open");
@@ -99,7 +101,8 @@ impl World {
         let checked = self
             .check_commands()
             .and_then(|()| self.check_page())
-            .and_then(|()| self.check_chats());
+            .and_then(|()| self.check_chats())
+            .and_then(|()| self.check_schedules());
         if let Err(broken) = checked {
             self.fail(broken);
         }
@@ -200,6 +203,9 @@ impl World {
         let mut latest: Vec<(u64, u64, &str)> = Vec::new();
         let mut there = 0;
         for record in records {
+            if record.message.starts_with(SCHEDULED) {
+                continue;
+            }
             let Some(sent) = self.person.sent.get(&record.message) else {
                 continued += 1;
                 continue;

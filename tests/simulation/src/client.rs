@@ -103,6 +103,7 @@ impl World {
                     .workers
                     .retain(|worker| worker.as_str() != removed);
             }
+            "schedule.create" => self.schedule_made(reply),
             "machine.command.request" => {
                 let reply: CommandView = serde_json::from_value(reply).expect("a reply");
                 let id = reply.command.id;
@@ -134,6 +135,9 @@ impl World {
     }
 
     pub(crate) fn knows_chat(&mut self, chat: ChatSessionId) {
+        if self.person.chats.contains(&chat) {
+            return;
+        }
         self.page.add_chat(chat.clone());
         self.after(100, Event::Read(chat.clone()));
         self.person.chats.push(chat);

@@ -16,6 +16,7 @@ mod opencode;
 mod page;
 mod person;
 pub mod random;
+mod schedules;
 mod script;
 mod store;
 mod transactions;
@@ -113,6 +114,7 @@ impl Report {
             (&mut self.faults, other.faults),
             (&mut self.turns, other.turns),
             (&mut self.commands, other.commands),
+            (&mut self.runs, other.runs),
         ] {
             for (kind, count) in others {
                 *sums.entry(kind).or_default() += count;

@@ -105,6 +105,7 @@ fn print(options: &Options, report: &Report, seconds: f64) {
     say(&format!("faults: {:?}", report.faults));
     say(&format!("turns: {:?}", report.turns));
     say(&format!("commands: {:?}", report.commands));
+    say(&format!("runs: {:?}", report.runs));
     say(&format!("a person: {:?}", report.acts));
     say(&format!("digest of all: {:016x}", report.digest));
 }

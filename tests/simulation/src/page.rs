@@ -133,6 +133,7 @@ impl World {
                 Some(Err(error)) => self.fail(format!("machine.view was refused: {error}")),
             }
         }
+        self.find_scheduled_chats();
         self.check_presence();
         self.note_rest();
     }

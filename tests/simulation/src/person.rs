@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::client::Call;
 use crate::random::Random;
+use crate::schedules::OnSchedule;
 use crate::world::{Event, World};
 
 /// Something a person does.
@@ -32,6 +33,7 @@ pub(crate) enum Act {
     Command,
     CancelCommand(CommandId),
     Revoke,
+    Schedule(OnSchedule),
     /// More messages than fit, or more commands than may wait, at once.
     Flood,
 }
@@ -214,6 +216,7 @@ impl World {
                 let machine = self.machine.id().clone();
                 self.make_call("machine.revoke", json!({ "machineId": machine }));
             }
+            Act::Schedule(act) => self.act_on_schedule(act),
             Act::Flood => self.flood(),
         }
     }

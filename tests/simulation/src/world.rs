@@ -18,6 +18,7 @@ use crate::opencode::Opencode;
 use crate::page::Page;
 use crate::person::{Act, Person};
 use crate::random::Random;
+use crate::schedules::Schedules;
 use crate::store::mix;
 
 /// How a world is to be.
@@ -58,6 +59,8 @@ pub struct Report {
     pub turns: BTreeMap<&'static str, u64>,
     /// Commands by how they ended.
     pub commands: BTreeMap<&'static str, u64>,
+    /// Runs of schedules by how they ended.
+    pub runs: BTreeMap<&'static str, u64>,
     /// What a person did, by function and answer.
     pub acts: BTreeMap<String, u64>,
     /// A digest of every event and of every byte that the backend wrote, in order.
@@ -160,6 +163,7 @@ pub struct World {
     pub(crate) disk: Disk,
     pub(crate) person: Person,
     pub(crate) page: Page,
+    pub(crate) schedules: Schedules,
     pub(crate) report: Report,
     pub(crate) is_calm: bool,
     pub(crate) storm_until: Timestamp,
@@ -189,6 +193,7 @@ impl World {
             disk: Disk::default(),
             person: Person::new(start, &mut random),
             page: Page::default(),
+            schedules: Schedules::default(),
             report: Report::default(),
             is_calm: false,
             storm_until: start.plus_ms(storm_ms),
@@ -202,6 +207,7 @@ impl World {
         };
         world.set_up(storm_ms);
         world.set_limits(setup.seed);
+        world.set_schedules(setup.seed, storm_ms * 7 / 10);
         world.after(0, Event::Start);
         world.after(500, Event::Look);
         world.after(1_000, Event::Weather);
@@ -287,6 +293,7 @@ impl World {
         }
         self.is_calm = true;
         self.faults.calm_down();
+        self.delete_schedules();
         self.tell("calm", &"");
     }
 

@@ -22,6 +22,16 @@ fn the_promises_hold_in_many_worlds() {
             for end in ["completed", "interrupted", "failed", "cancelled"] {
                 assert!(report.turns.contains_key(end), "no turn is {end}");
             }
+            for end in [
+                "completed",
+                "interrupted",
+                "failed",
+                "cancelled",
+                "skipped",
+                "missed",
+            ] {
+                assert!(report.runs.contains_key(end), "no run is {end}");
+            }
             for end in ["succeeded", "failed", "cancelled", "expired"] {
                 assert!(report.commands.contains_key(end), "no command is {end}");
             }

@@ -189,3 +189,61 @@ async fn what_stands_in_the_way_of_a_start_is_said() {
         .await;
     assert_eq!(error, ErrorCode::NotFound, "the first one goes on");
 }
+
+#[tokio::test]
+async fn a_schedule_fires_by_itself_and_after_a_restart_catches_up_with_what_it_missed() {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let test = TestHub::start().await;
+    let machine = test.connected().await;
+    let owner = test.owner();
+    let worker = json!({ "machineId": machine.id, "directory": "a" });
+    let worker = owner.call("worker.register", worker).await;
+    let when = json!({ "kind": "cron", "expression": "30 * * * *", "zone": "UTC" });
+    let spec = json!({ "name": "s", "when": when, "prompt": "Look.", "overlap": "parallel" });
+    let create = json!({ "workerId": worker["id"], "spec": spec });
+    let made = owner.call("schedule.create", create).await;
+    let id = json!({ "scheduleId": made["schedule"]["id"] });
+    let mut view = owner
+        .watch(&[("schedule.view", id.clone())])
+        .await
+        .expect("a watch");
+    let ran = |count: usize| {
+        move |view: &Value| {
+            let runs = view["runs"].as_array().map_or(0, Vec::len);
+            runs == count && view["runs"][0]["state"] == "queued"
+        }
+    };
+    // Nobody asks for anything: the timer does it.
+    test.clock.advance(HOUR);
+    let fired = view.until(ran(1)).await;
+    let due = fired["runs"][0]["dueAt"].as_u64().expect("an instant");
+    assert_eq!(due % 3_600_000, 1_800_000);
+    let mut inbox = machine
+        .caller
+        .watch(&[("machine.inbox", json!({}))])
+        .await
+        .expect("a watch");
+    let chats = inbox.value().await["chats"].clone();
+    assert_eq!(chats[0]["turn"]["id"], fired["runs"][0]["turnId"]);
+
+    let test = test.restart_after(3 * HOUR).await;
+    // All that was due has happened when this answers.
+    test.hub.next_deadline().await;
+    let view = test.owner().call("schedule.view", id).await;
+    let states: Vec<_> = view["runs"]
+        .as_array()
+        .expect("runs")
+        .iter()
+        .map(|run| (run["dueAt"].as_u64(), text(&run["state"])))
+        .collect();
+    let at = |hours: u64, state: &str| (Some(due + hours * 3_600_000), state.to_owned());
+    assert_eq!(
+        states,
+        [
+            at(3, "queued"),
+            at(2, "missed"),
+            at(1, "missed"),
+            at(0, "queued")
+        ]
+    );
+}

@@ -43,12 +43,18 @@ impl TestHub {
 
     /// Stops it and starts another one on the same data.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(Duration::ZERO).await
+    }
+
+    /// Stops it, lets time pass, and starts another one on the same data.
+    pub(crate) async fn restart_after(self, away: Duration) -> Self {
         let Self {
             hub,
             clock,
             directory,
         } = self;
         within(hub.shutdown()).await;
+        clock.advance(away);
         let hub = start(&directory, &clock, |_| {}).await;
         Self {
             hub,
