@@ -17,6 +17,7 @@ import {
   workerSettings,
   worktree,
 } from "../model/rows";
+import { runFields, scheduleFields } from "../model/scheduleRows";
 
 /**
  * Rows of things name each other by the contract's own ids (`mch_…`), which are in `id` (indexed as `by_ownId`: Convex
@@ -146,6 +147,8 @@ export default defineSchema({
     createdAt: v.number(),
     activeAt: v.number(),
     worktree: nullable(worktree),
+    /** Its process is to ask before everything: what may be done is decided here. */
+    askFirst: v.optional(v.boolean()),
     continues: v.optional(v.string()),
     continuedBy: v.optional(v.string()),
     /** The latest turn that was given what was said in the chat session that it continues. */
@@ -171,6 +174,8 @@ export default defineSchema({
     deliveredAt: nullable(v.number()),
     endedAt: nullable(v.number()),
     hash: nullable(v.string()),
+    /** The run that it is a try of. */
+    run: v.optional(v.string()),
     open: v.boolean(),
     /** The sizes of its texts, so that a page of them is planned before they are read. */
     messageBytes: v.number(),
@@ -256,6 +261,28 @@ export default defineSchema({
   })
     .index("by_machine_hidden_directory", ["machine", "hidden", "directory"])
     .index("by_machine_touchedAt_hidden_directory", ["machine", "touchedAt", "hidden", "directory"]),
+
+  /** A deleted one's `open` is false. */
+  schedules: defineTable({ ...scheduleFields, open: v.boolean() })
+    .index("by_ownId", ["id"])
+    .index("by_owner_open_id", ["owner", "open", "id"])
+    .index("by_worker_open_id", ["worker", "open", "id"])
+    .index("by_machine_open_id", ["machine", "open", "id"])
+    .index("by_state_nextAt", ["state", "nextAt"]),
+
+  /** The prompts of schedules, which may be long. */
+  prompts: defineTable({ schedule: v.string(), text: v.string() }).index("by_schedule", ["schedule"]),
+
+  /** How many schedules a person has. */
+  scheduleCounts: defineTable({ owner: v.string(), schedules: v.number() }).index("by_owner", ["owner"]),
+
+  runs: defineTable(runFields)
+    .index("by_ownId", ["id"])
+    .index("by_schedule_open_place", ["schedule", "open", "place"])
+    .index("by_schedule_isManual_dueAt", ["schedule", "isManual", "dueAt"])
+    .index("by_schedule_dueAt_id", ["schedule", "dueAt", "id"])
+    .index("by_owner_dueAt_id", ["owner", "dueAt", "id"])
+    .index("by_open_startsAt", ["open", "startsAt"]),
 
   /** The replies of changing calls, as JSON, kept for their idempotency keys. */
   replies: defineTable({

@@ -175,7 +175,7 @@ async function rowOf<R extends { machine: string }>(
   return row;
 }
 
-type ThingTable = "workers" | "chats" | "turns" | "asks" | "commands";
+type ThingTable = "workers" | "chats" | "turns" | "asks" | "commands" | "schedules" | "runs";
 
 const byId = async <T extends ThingTable>(ctx: QueryCtx, table: T, id: string): Promise<Doc<T> | null> => {
   // The compiler can't see that these tables have the same index, so one of them stands for all.
@@ -188,6 +188,17 @@ export const chatById = (ctx: QueryCtx, id: string) => byId(ctx, "chats", id);
 export const turnById = (ctx: QueryCtx, id: string) => byId(ctx, "turns", id);
 export const askById = (ctx: QueryCtx, id: string) => byId(ctx, "asks", id);
 export const commandById = (ctx: QueryCtx, id: string) => byId(ctx, "commands", id);
+export const scheduleById = (ctx: QueryCtx, id: string) => byId(ctx, "schedules", id);
+export const runById = (ctx: QueryCtx, id: string) => byId(ctx, "runs", id);
+
+/** A schedule or a run, which belongs to a person and not to a machine. */
+async function ownRow<R extends { owner: string }>(actor: Actor, what: string, loaded: Promise<R | null>): Promise<R> {
+  const row = await loaded;
+  if (row === null || actor.kind !== "person" || row.owner !== actor.id) {
+    throw notFound(what);
+  }
+  return row;
+}
 
 export const workerRow = (ctx: QueryCtx, actor: Actor, id: string) => rowOf(ctx, actor, "worker", workerById(ctx, id));
 export const chatRow = (ctx: QueryCtx, actor: Actor, id: string) =>
@@ -196,3 +207,6 @@ export const turnRow = (ctx: QueryCtx, actor: Actor, id: string) => rowOf(ctx, a
 export const askRow = (ctx: QueryCtx, actor: Actor, id: string) => rowOf(ctx, actor, "ask", askById(ctx, id));
 export const commandRow = (ctx: QueryCtx, actor: Actor, id: string) =>
   rowOf(ctx, actor, "command", commandById(ctx, id));
+export const scheduleRow = (ctx: QueryCtx, actor: Actor, id: string) =>
+  ownRow(actor, "schedule", scheduleById(ctx, id));
+export const runRow = (ctx: QueryCtx, actor: Actor, id: string) => ownRow(actor, "run", runById(ctx, id));

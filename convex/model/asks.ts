@@ -21,6 +21,7 @@ import { newId } from "./ids";
 import { refusal } from "./refusal";
 import { isTerminal, transition, type StateOf } from "./states";
 import { byteLength, jsonBytes } from "./texts";
+import { runAsks, unattendedAnswer } from "./unattended";
 
 const AGENT_ASK_ID_MAX_BYTES = 256;
 
@@ -60,6 +61,13 @@ export async function openAsk(ctx: MutationCtx, machine: Machine, args: OpenAskA
   await arm(ctx, deadline, { kind: "askExpires", ask: id });
   await ctx.db.patch(chat._id, { pendingAskCount: chat.pendingAskCount + 1, openAsks: chat.openAsks + 1 });
   await count(ctx, chat.machine, "pendingAsks", 1);
+  const answer = await unattendedAnswer(ctx, turn, body);
+  const ask = answer === null ? null : await askById(ctx, id);
+  if (answer !== null && ask !== null) {
+    await endAsk(ctx, ask, "answered", answer);
+  } else {
+    await runAsks(ctx, turn.id);
+  }
   return { askId: id };
 }
 
@@ -85,6 +93,7 @@ export async function settleAsk(ctx: MutationCtx, machine: Machine, args: Settle
   const ask = await askByAgent(ctx, turn.id, args.agentAskId);
   if (ask?.open) {
     await withdrawAsks(ctx, await existingChat(ctx, ask.chat), [ask]);
+    await runAsks(ctx, turn.id);
   }
   return {};
 }
@@ -128,6 +137,7 @@ async function endAsk(ctx: MutationCtx, ask: Doc<"asks">, end: StateOf<"ask">, a
   const chat = await existingChat(ctx, ask.chat);
   await ctx.db.patch(chat._id, { pendingAskCount: Math.max(chat.pendingAskCount - 1, 0) });
   await count(ctx, chat.machine, "pendingAsks", -1);
+  await runAsks(ctx, ask.turn);
 }
 
 /** Asks that wait for a person, and ended ones that the machine has not settled. */

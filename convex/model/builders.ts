@@ -12,6 +12,7 @@ import { authorise, type ActorBy } from "./access";
 import { takeEffect } from "./connections";
 import { accessOf, argsOf, isKeyed, type AccessOf, type Contract, type MutationName, type QueryName } from "./contract";
 import { once } from "./replies";
+import { settleRuns } from "./settling";
 
 /**
  * How every public function is called. The arguments are decoded by the contract's own schemas and not by Convex's
@@ -59,7 +60,11 @@ export function mutation<N extends MutationName>(
       if (actor.kind === "machine" && actor.isPending) {
         await takeEffect(ctx, actor);
       }
-      const act = () => answer(ctx, actor, argsOf(name, call.args));
+      const act = async () => {
+        const reply = await answer(ctx, actor, argsOf(name, call.args));
+        await settleRuns(ctx);
+        return reply;
+      };
       return actor.kind === "person" && isKeyed(name) ? await once(ctx, actor, name, call, act) : await act();
     },
   });

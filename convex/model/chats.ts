@@ -24,18 +24,20 @@ import { boundedReason, checkedLabel, checkedModel, checkedName, maybe } from ".
 import { endTurn, headTurn } from "./turns";
 import { ownWorktree } from "./worktrees";
 
-export async function startSession(
+export const startSession = async (
   ctx: MutationCtx,
   person: Person,
   args: StartSessionArgs,
-): Promise<StartSessionReply> {
-  const worker = await workerRow(ctx, person, args.workerId);
-  if (worker.state === "removed") {
-    throw refusal("conflict", "This worker was removed. Add it again to start a chat there.");
-  }
-  if ((await machineRow(ctx, person, worker.machine)).state === "revoked") {
-    throw revoked();
-  }
+): Promise<StartSessionReply> => ({ chatSessionId: await startChat(ctx, person, args, false) });
+
+/** Begins a chat session, whose process asks before everything if `askFirst`. Every refusal comes before a write. */
+export async function startChat(
+  ctx: MutationCtx,
+  person: Person,
+  args: StartSessionArgs,
+  askFirst: boolean,
+): Promise<string> {
+  const worker = await usableWorker(ctx, person, args.workerId);
   const title = maybe(args.title, checkedName);
   const model = maybe(args.model, checkedModel);
   const agent = maybe(args.agent, (label) => checkedLabel(label, "agent"));
@@ -64,13 +66,26 @@ export async function startSession(
     createdAt: Date.now(),
     activeAt: Date.now(),
     worktree: args.ownWorktree ? ownWorktree(id) : null,
+    ...(askFirst ? { askFirst } : {}),
     ...(source === null ? {} : { continues: source.id }),
     open: true,
     openTurns: 0,
     openAsks: 0,
   });
   await count(ctx, worker.machine, "openChats", 1);
-  return { chatSessionId: id };
+  return id;
+}
+
+/** The worker, if something can be begun there. */
+export async function usableWorker(ctx: QueryCtx, person: Person, id: string): Promise<Doc<"workers">> {
+  const worker = await workerRow(ctx, person, id);
+  if (worker.state === "removed") {
+    throw refusal("conflict", "This worker was removed. Add it again to start a chat there.");
+  }
+  if ((await machineRow(ctx, person, worker.machine)).state === "revoked") {
+    throw revoked();
+  }
+  return worker;
 }
 
 export async function renameSession(ctx: MutationCtx, person: Person, args: RenameSessionArgs): Promise<Done> {
@@ -112,7 +127,8 @@ export async function reportSession(ctx: MutationCtx, machine: Machine, args: Re
   const turn = state === "failed" ? await headTurn(ctx, chat.id) : null;
   if (turn !== null) {
     // The message that needed the process tells its sender; it does not block those behind it.
-    await endTurn(ctx, turn, turn.state === "queued" ? "failed" : "interrupted", reason);
+    const end = turn.state === "queued" ? "failed" : "interrupted";
+    await endTurn(ctx, turn, end, reason, { failure: "process" });
   }
   return {};
 }

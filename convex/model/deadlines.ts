@@ -13,6 +13,9 @@ export const deadline = v.union(
   v.object({ kind: v.literal("commandExpires"), command: v.string() }),
   v.object({ kind: v.literal("dropResult"), command: v.string() }),
   v.object({ kind: v.literal("forgetCommand"), command: v.string() }),
+  v.object({ kind: v.literal("scheduleFires"), schedule: v.string(), at: v.number() }),
+  v.object({ kind: v.literal("runStarts"), run: v.string() }),
+  v.object({ kind: v.literal("runTimesUp"), run: v.string(), tries: v.number() }),
   v.object({ kind: v.literal("viewerLeaves"), chat: v.string() }),
 );
 

@@ -9,6 +9,8 @@ export const ID_KINDS = {
   trn: "turn",
   ask: "ask",
   cmd: "command",
+  sch: "schedule",
+  run: "run",
   idk: "idempotency key",
 } as const;
 

@@ -39,6 +39,7 @@ async function inboxChat(ctx: QueryCtx, chat: Doc<"chats">, worker: Doc<"workers
     agent: chat.agent,
     sandbox: worker?.settings.sandbox ?? "off",
     worktree: chat.worktree,
+    askFirst: chat.askFirst ?? false,
     turn: await inboxTurn(ctx, chat),
     answers: await inboxAnswers(ctx, chat),
   };

@@ -6,6 +6,7 @@ import { credentialsOf, machineById, machineRow, newestEpoch, type Person } from
 import { forgetPending } from "./connections";
 import { closeAllOf } from "./closing";
 import { arm } from "./deadlines";
+import { pauseSchedulesOf } from "./firing";
 import {
   LIMITS,
   type CreateMachineArgs,
@@ -70,6 +71,7 @@ export async function revoke(ctx: MutationCtx, person: Person, args: MachineArgs
   if (machine.state === "revoked") {
     return {};
   }
+  await pauseSchedulesOf(ctx, { machine: machine.id, worker: null, reason: "Its machine was revoked." }, "");
   const state = transition("machine", machine.state, "revoked");
   await endKey(ctx, machine, "revoked");
   await ctx.db.patch(machine._id, { state, keyHash: null, open: false });

@@ -9,10 +9,10 @@ import type { StateOf } from "./states";
 export const nullable = <T, F extends string>(value: Validator<T, "required", F>) => v.union(value, v.null());
 
 /** A member of a wire type that may be left out. */
-const maybe = <T, F extends string>(value: Validator<T, "required", F>) => v.optional(v.union(value, v.null()));
+export const maybe = <T, F extends string>(value: Validator<T, "required", F>) => v.optional(v.union(value, v.null()));
 
 /** One of these names. */
-const oneOf = <T extends string>(...names: readonly T[]) => v.union(...names.map((name) => v.literal(name)));
+export const oneOf = <T extends string>(...names: readonly T[]) => v.union(...names.map((name) => v.literal(name)));
 
 /** A state of that thing. Whether a state may follow another is for the state tables to say. */
 export const stateOf = <T extends keyof typeof STATES>(thing: T) =>

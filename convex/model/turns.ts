@@ -21,6 +21,8 @@ import {
 import { newId } from "./ids";
 import { isConnected } from "./presence";
 import { refusal } from "./refusal";
+import { runTaken } from "./runs";
+import { noteEnded, type EndFacts } from "./settling";
 import { isTerminal, transition, type StateOf } from "./states";
 import { beginStream } from "./streams";
 import { boundedReason, byteLength, maybe, titleFrom, trimmed } from "./texts";
@@ -30,10 +32,16 @@ import { checkedAnswer } from "./transcript";
 const CONTINUE_MESSAGE = "Your last answer was interrupted. Look at what has been done so far and go on from there.";
 
 export async function sendMessage(ctx: MutationCtx, person: Person, args: SendMessageArgs): Promise<TurnReply> {
-  if (trimmed(args.message) === "") {
+  checkMessage(args.message);
+  const chat = await chatRow(ctx, person, args.chatSessionId);
+  return { turn: await queueTurn(ctx, chat, args.message) };
+}
+
+export function checkMessage(message: string): void {
+  if (trimmed(message) === "") {
     throw refusal("invalid", "The message is empty. Write something to send.");
   }
-  const size = byteLength(args.message);
+  const size = byteLength(message);
   if (size > LIMITS.messageMaxBytes) {
     throw refusal(
       "too_large",
@@ -41,7 +49,6 @@ export async function sendMessage(ctx: MutationCtx, person: Person, args: SendMe
         "Put long material into a file and name the file.",
     );
   }
-  return await queue(ctx, await chatRow(ctx, person, args.chatSessionId), args.message);
 }
 
 export async function continueTurn(ctx: MutationCtx, person: Person, args: TurnArgs): Promise<TurnReply> {
@@ -49,10 +56,16 @@ export async function continueTurn(ctx: MutationCtx, person: Person, args: TurnA
   if (turn.state !== "interrupted") {
     throw refusal("conflict", `Only an interrupted turn can be continued; this one is ${turn.state}.`);
   }
-  return await queue(ctx, await chatRow(ctx, person, turn.chat), CONTINUE_MESSAGE);
+  return { turn: await queueTurn(ctx, await chatRow(ctx, person, turn.chat), CONTINUE_MESSAGE) };
 }
 
-async function queue(ctx: MutationCtx, chat: Doc<"chats">, message: string): Promise<TurnReply> {
+/** Puts a message among those that wait, as a try of a run if it is one. Every refusal comes before a write. */
+export async function queueTurn(
+  ctx: MutationCtx,
+  chat: Doc<"chats">,
+  message: string,
+  run?: string,
+): Promise<TurnSummary> {
   if (chat.state === "closed") {
     throw refusal("conflict", "This chat session has ended. Start a new one on the same worker.");
   }
@@ -74,6 +87,7 @@ async function queue(ctx: MutationCtx, chat: Doc<"chats">, message: string): Pro
     deliveredAt: null,
     endedAt: null,
     hash: null,
+    ...(run === undefined ? {} : { run }),
     open: true,
     messageBytes: byteLength(message),
     answerBytes: 0,
@@ -87,23 +101,25 @@ async function queue(ctx: MutationCtx, chat: Doc<"chats">, message: string): Pro
     activeAt: Date.now(),
     title: chat.title || titleFrom(message),
   });
-  return { turn: summary(turn) };
+  return summary(turn);
 }
 
 export async function cancelTurn(ctx: MutationCtx, person: Person, args: TurnArgs): Promise<TurnReply> {
   const turn = await turnRow(ctx, person, args.turnId);
-  if (isTerminal("turn", turn.state)) {
-    return { turn: summary(turn) };
-  }
+  return { turn: summary(isTerminal("turn", turn.state) ? turn : await stopTurn(ctx, turn)) };
+}
+
+/** Stops a turn that has not ended: at once where nobody works on it or can be told, else by its machine. */
+export async function stopTurn(ctx: MutationCtx, turn: Doc<"turns">): Promise<Doc<"turns">> {
   if (turn.state === "queued") {
-    return { turn: summary(await endTurn(ctx, turn, "cancelled", null)) };
+    return await endTurn(ctx, turn, "cancelled", null);
   }
   if (!(await isConnected(ctx, turn.machine))) {
     const reason = "Stopped while the machine was away; it may have worked on for a while.";
-    return { turn: summary(await endTurn(ctx, turn, "cancelled", reason)) };
+    return await endTurn(ctx, turn, "cancelled", reason);
   }
   await ctx.db.patch(turn._id, { cancelRequested: true });
-  return { turn: summary({ ...turn, cancelRequested: true }) };
+  return { ...turn, cancelRequested: true };
 }
 
 export async function takeTurn(ctx: MutationCtx, machine: Machine, args: TurnArgs): Promise<TakenTurn> {
@@ -135,6 +151,7 @@ async function taken(ctx: MutationCtx, turn: Doc<"turns">): Promise<StateOf<"tur
     });
     await ctx.db.patch(turn._id, { state, deliveredAt: Date.now() });
     await beginStream(ctx, turn.id);
+    await runTaken(ctx, turn);
     return state;
   }
   if (turn.state === "delivered" || turn.state === "streaming") {
@@ -155,7 +172,8 @@ export async function writeMessage(ctx: MutationCtx, machine: Machine, args: Wri
   const answer = checkedAnswer(args.answer);
   if (!isTerminal("turn", turn.state)) {
     const written = await saveAnswer(ctx, turn, answer);
-    await endTurn(ctx, written, args.outcome, args.reason ?? null);
+    const facts = { failure: args.failure ?? null, usage: args.answer.usage ?? null };
+    await endTurn(ctx, written, args.outcome, args.reason ?? null, facts);
   } else if (turn.hash === null && turn.state !== "queued") {
     // The answer of a turn that a person settled meanwhile is kept with it.
     await saveAnswer(ctx, turn, answer);
@@ -171,8 +189,9 @@ export async function endTurn(
   turn: Doc<"turns">,
   outcome: StateOf<"turn">,
   reason: string | null,
+  facts: EndFacts = {},
 ): Promise<Doc<"turns">> {
-  const ended = await markEnded(ctx, turn, outcome, reason);
+  const ended = await markEnded(ctx, turn, outcome, reason, facts);
   const asked = await existingChat(ctx, turn.chat);
   const asks = await openAsksOf(ctx, asked);
   const chat = await withdrawAsks(
@@ -196,7 +215,9 @@ export async function markEnded(
   turn: Doc<"turns">,
   outcome: StateOf<"turn">,
   reason: string | null,
+  facts: EndFacts = {},
 ): Promise<Doc<"turns">> {
+  noteEnded(ctx, turn, outcome === "cancelled", facts);
   const ended = {
     state: transition("turn", turn.state, outcome),
     reason: maybe(reason, boundedReason),

@@ -5,6 +5,7 @@ import type { MutationCtx, QueryCtx } from "../functions/_generated/server";
 import { machineRow, workerRow, type Machine, type Person } from "./access";
 import { closeAllOf } from "./closing";
 import { count, countsOf } from "./counts";
+import { pauseSchedulesOf } from "./firing";
 import {
   LIMITS,
   type ConfigureWorkerArgs,
@@ -80,6 +81,8 @@ export async function remove(ctx: MutationCtx, person: Person, args: WorkerArgs)
   if (worker.state === "removed") {
     return {};
   }
+  const gone = { machine: worker.machine, worker: worker.id, reason: "Its worker was removed." };
+  await pauseSchedulesOf(ctx, gone, "");
   await ctx.db.patch(worker._id, { state: transition("worker", worker.state, "removed"), open: false });
   await count(ctx, worker.machine, "workers", -1);
   await closeAllOf(ctx, { machine: worker.machine, worker: worker.id, person: person.id });

@@ -13,9 +13,11 @@ import type {
   FilterApi,
   FunctionReference,
 } from "convex/server";
+import type * as crons from "../crons.js";
 import type * as deadlines from "../deadlines.js";
 import type * as machine from "../machine.js";
 import type * as machine_command from "../machine/command.js";
+import type * as schedule from "../schedule.js";
 import type * as system from "../system.js";
 import type * as upkeep from "../upkeep.js";
 import type * as worker from "../worker.js";
@@ -30,9 +32,11 @@ import type * as worker_chat from "../worker/chat.js";
  * ```
  */
 declare const fullApi: ApiFromModules<{
+  crons: typeof crons;
   deadlines: typeof deadlines;
   machine: typeof machine;
   "machine/command": typeof machine_command;
+  schedule: typeof schedule;
   system: typeof system;
   upkeep: typeof upkeep;
   worker: typeof worker;

@@ -104,6 +104,12 @@ export class Bridge {
     await this.clock.advance(ms);
   }
 
+  /** Sets the virtual clock on or back; what is due runs at the new time. */
+  async jump(ms: number): Promise<void> {
+    if (!(this.clock instanceof VirtualClock)) throw new Error("The bridge was started without a virtual clock");
+    await this.clock.jump(ms);
+  }
+
   /** Comes back when nothing runs, and every connected client has taken in all that it was sent. */
   async settled(): Promise<void> {
     const before = JSON.stringify(this.counts.snapshot());

@@ -49,6 +49,11 @@ export class BridgeSubject implements Subject {
     this.refuseDefects();
   }
 
+  async jump(ms: number): Promise<void> {
+    await this.bridge.jump(ms);
+    this.refuseDefects();
+  }
+
   async call(actor: Actor, name: string, args: Json, key: string | undefined): Promise<Json> {
     return this.invoke(actor, name, { args, ...(key === undefined ? {} : { key }) });
   }

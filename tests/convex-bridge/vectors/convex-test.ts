@@ -27,6 +27,11 @@ export class ConvexTestSubject implements Subject {
     this.refuseDefects();
   }
 
+  async jump(ms: number): Promise<void> {
+    await this.clock.jump(ms);
+    this.refuseDefects();
+  }
+
   async call(actor: Actor, name: string, args: Json, key: string | undefined): Promise<Json> {
     return await this.invoke(actor, pathOf(name), { args, ...(key === undefined ? {} : { key }) });
   }

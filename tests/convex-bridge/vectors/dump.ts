@@ -14,6 +14,9 @@ const LEFT_OUT = [
   "answerBytes",
   "isRead",
   "keyHash",
+  "openRuns",
+  "run",
+  "webhookSecret",
 ];
 
 /** What is stored, by table, in the order of making. */
@@ -48,6 +51,14 @@ export function dump(tables: Record<string, Rows>): JsonObject {
     commands: sorted(rows("commands").map(reported), "id"),
     results: sorted(rows("results").map(plain), "command"),
     directories: sorted(rows("directories").map(plain), "machine", "hidden", "directory"),
+    schedules: sorted(
+      rows("schedules").map((row) => {
+        const prompt = rows("prompts").find(({ schedule }) => schedule === row.id)?.text ?? null;
+        return { ...plain(row), spec: { ...(row.spec as JsonObject), prompt } };
+      }),
+      "id",
+    ),
+    runs: sorted(rows("runs").map(plain), "id"),
     replies: sorted(
       rows("replies").map(({ person, key }) => ({ scope: person ?? null, key: key ?? null })),
       "scope",

@@ -22,6 +22,7 @@ export type Step = {
   expect?: string;
   value?: Json;
   wait?: number;
+  jump?: number;
   append?: Json;
   epoch?: Json;
   seq?: Json;

@@ -19,6 +19,8 @@ export class Refused extends Error {
 export interface Subject {
   /** Lets that much time pass; each deadline is met at its own time. */
   advance(ms: number): Promise<void>;
+  /** Sets the clock on or back by that much; what is due is met only then. */
+  jump(ms: number): Promise<void>;
   call(actor: Actor, name: string, args: Json, key: string | undefined): Promise<Json>;
   append(append: Append): Promise<void>;
   /** All chunks of a turn, of all appends in one array. */
@@ -58,6 +60,9 @@ class Run {
     if (step.wait !== undefined) {
       await this.subject.advance(step.wait);
       this.nowMs += step.wait;
+    } else if (step.jump !== undefined) {
+      await this.subject.jump(step.jump);
+      this.nowMs += step.jump;
     } else if (step.state !== undefined) {
       await this.takeState(step.state);
     } else if (step.expect !== undefined) {

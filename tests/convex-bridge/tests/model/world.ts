@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { JSONValue } from "convex/values";
 import type { MutationCtx } from "../../../../convex/functions/_generated/server";
 import { newId } from "../../../../convex/model/ids.ts";
+import { makeFunctionReference, type FunctionReference } from "convex/server";
 import { VirtualClock } from "../../src/clock.ts";
 import { Counts } from "../../src/counts.ts";
 import { Engine, type QueryResult } from "../../src/engine.ts";
@@ -92,6 +93,17 @@ export class World {
     type Test = { run(work: (ctx: MutationCtx) => Promise<void>): Promise<void> };
     const { test } = this.engine as unknown as { test: Test };
     return this.engine.exclusive(() => test.run((ctx) => write(ctx.db)));
+  }
+
+  /** Runs an internal mutation, as a cron job does. */
+  async cron(path: string): Promise<void> {
+    type Inside = {
+      execution(frozen: boolean): { run(work: () => Promise<unknown>): Promise<unknown> };
+      test: { mutation(name: FunctionReference<"mutation", "internal">, args: object): Promise<unknown> };
+    };
+    const inside = this.engine as unknown as Inside;
+    const reference = makeFunctionReference<"mutation">(path) as unknown as FunctionReference<"mutation", "internal">;
+    await this.engine.exclusive(() => inside.execution(true).run(() => inside.test.mutation(reference, {})));
   }
 
   private async call(path: string, envelope: Args, isPerson: boolean): Promise<JsonObject> {

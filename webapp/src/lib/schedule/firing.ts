@@ -107,6 +107,21 @@ export class Timing {
     return found;
   }
 
+  /** The day on the zone's clocks, as `2026-03-29`. */
+  localDay(at: number): string {
+    return dayText(this.#local(at));
+  }
+
+  /** The time on the zone's clocks, as `09:30`, with seconds only where there are any. */
+  localTime(at: number): string {
+    return clockTime(this.#local(at));
+  }
+
+  #local(at: number): number {
+    const second = Math.floor(at / 1000);
+    return second + this.zone.offsetAt(second);
+  }
+
   #firstFrom(from: number): number | null {
     let found: number | null;
     if (this.rule.kind === "interval") {

@@ -5,6 +5,7 @@ export { type Firing, Timing } from "./firing";
 export { type Note, noteText } from "./note";
 export { readPhrase } from "./phrase";
 export * from "./policies";
+export { expand, promptProblem, type Variables, VARIABLES } from "./prompt";
 export { phraseOf, sentence } from "./sentence";
 export { ZONES } from "./shared.gen";
 export { type When, WhenError, type WhenErrorCode } from "./when";

@@ -20,10 +20,14 @@ export type Standing =
   { kind: "once" } | { kind: "never"; at: number; from: number; until: number } | { kind: "twice"; first: number };
 
 export const DAY = 86_400;
+/** Equal offsets so far apart mean that nothing changed between: two changes have never been less than six days apart. */
+const CALM = 5 * DAY;
 
 /** A time zone's rules, as the platform knows them. */
 export class Zone {
   readonly #format: Intl.DateTimeFormat;
+  /** Days without a change that were found last: asking `Intl` is what takes time here. */
+  #calm: { from: number; until: number; offset: number } | null = null;
 
   private constructor(format: Intl.DateTimeFormat) {
     this.#format = format;
@@ -70,15 +74,28 @@ export class Zone {
 
   /** The stretches of `[from, until)`, oldest first. The first one has its start if it began less than a day before. */
   stretches(from: number, until: number): Stretch[] {
+    const calm = this.#calmAround(from - DAY, until);
+    if (calm !== null) return [{ start: null, end: until, offset: calm, before: calm }];
     const first = this.offsetAt(from - DAY);
     const found: Stretch[] = [{ start: null, end: until, offset: first, before: first }];
-    // Two changes have never been less than six days apart since 1970, and no window is that long.
+    // No window is as long as two changes are apart.
     const change = this.#changeIn(from - DAY, until);
     const only = found[0];
     if (change === null || only === undefined) return found;
     only.end = change;
     found.push({ start: change, end: until, offset: this.offsetAt(change), before: first });
     return found.filter((stretch) => stretch.end > from && (stretch.start ?? from) < until);
+  }
+
+  /** The offset of all of `[from, until]`, if no change is near. */
+  #calmAround(from: number, until: number): number | null {
+    const known = this.#calm;
+    if (known !== null && known.from <= from && until <= known.until) return known.offset;
+    const end = Math.max(from + CALM, until);
+    const offset = this.offsetAt(from);
+    if (end - from > CALM || this.offsetAt(end) !== offset) return null;
+    this.#calm = { from, until: end, offset };
+    return offset;
   }
 
   standing(local: number): Standing {
