@@ -19,6 +19,7 @@ describe("routes", () => {
     { page: "machine", machineId: "mch_01kaq3vh2ef0r9c5m8d7x6w4zb", tab: "files", directory: "a b/c&d=#?/\\\\ü\\xff" },
     { page: "chat", chatSessionId: "cht_01kaq3vh2ef0r9c5m8d7x6w4zb" },
     { page: "schedules" },
+    { page: "schedules", tab: "runs" },
     { page: "schedules", worker: "wrk_01kaq3vh2ef0r9c5m8d7x6w4zb", tab: "timeline" },
     { page: "new-schedule", worker: "wrk_01kaq3vh2ef0r9c5m8d7x6w4zb" },
     { page: "new-schedule", like: "sch_01kaq3vh2ef0r9c5m8d7x6w4zb" },

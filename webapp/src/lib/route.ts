@@ -9,7 +9,7 @@ export type Route =
   | { page: "machine"; machineId: MachineId; tab: "activity" }
   | { page: "machine"; machineId: MachineId; tab: "health" }
   | { page: "chat"; chatSessionId: ChatSessionId }
-  | { page: "schedules"; worker?: WorkerId; tab?: "timeline" }
+  | { page: "schedules"; worker?: WorkerId; tab?: "timeline" | "runs" }
   /** A new one, of a worker, or like one that there is. */
   | { page: "new-schedule"; worker?: WorkerId; like?: ScheduleId }
   | { page: "schedule"; scheduleId: ScheduleId; tab?: "edit" }
@@ -17,7 +17,16 @@ export type Route =
   | { page: "not-found" };
 
 /** The paths for which a file is exported. */
-export const PAGE_PATHS = ["/", "/sign-in", "/machine", "/chat", "/schedules", "/new-schedule", "/schedule", "/settings"];
+export const PAGE_PATHS = [
+  "/",
+  "/sign-in",
+  "/machine",
+  "/chat",
+  "/schedules",
+  "/new-schedule",
+  "/schedule",
+  "/settings",
+];
 
 const ID = /^[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}$/;
 
@@ -36,8 +45,10 @@ export function parseRoute(pathname: string, query: URLSearchParams): Route {
     case "/chat":
       return ID.test(id) ? { page: "chat", chatSessionId: id } : { page: "not-found" };
     case "/schedules": {
-      const tab = query.get("tab") === "timeline" ? ({ tab: "timeline" } as const) : {};
-      return { page: "schedules", ...idIn(query, "worker"), ...tab };
+      const ofWorker = idIn(query, "worker");
+      const tab = query.get("tab");
+      if (tab === "timeline" || tab === "runs") return { page: "schedules", ...ofWorker, tab };
+      return { page: "schedules", ...ofWorker };
     }
     case "/new-schedule":
       return { page: "new-schedule", ...idIn(query, "worker"), ...idIn(query, "like") };
@@ -50,9 +61,9 @@ export function parseRoute(pathname: string, query: URLSearchParams): Route {
   }
 }
 
-function idIn<Key extends string>(query: URLSearchParams, key: Key): { [Name in Key]?: string } {
+function idIn<Key extends string>(query: URLSearchParams, key: Key): Partial<Record<Key, string>> {
   const id = query.get(key) ?? "";
-  return ID.test(id) ? ({ [key]: id } as { [Name in Key]?: string }) : {};
+  return ID.test(id) ? ({ [key]: id } as Partial<Record<Key, string>>) : {};
 }
 
 type MachineRoute = Extract<Route, { page: "machine" }>;

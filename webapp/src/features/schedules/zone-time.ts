@@ -41,7 +41,9 @@ export function momentIn(zone: string, at: Timestamp, now: number): string {
 
 /** The day as `2026-11-30`, in a zone, and how far it has gone, from 0 to 1. */
 export function placeIn(zone: string, at: Timestamp): { day: string; share: number } {
-  const parts = format(zone, "place", { year: "numeric", month: "2-digit", day: "2-digit", ...CLOCK }).formatToParts(at);
+  const parts = format(zone, "place", { year: "numeric", month: "2-digit", day: "2-digit", ...CLOCK }).formatToParts(
+    at,
+  );
   const part = (type: string) => parts.find((other) => other.type === type)?.value ?? "";
   const minutes = Number(part("hour")) * 60 + Number(part("minute"));
   return { day: `${part("year")}-${part("month")}-${part("day")}`, share: minutes / 1_440 };

@@ -73,7 +73,7 @@ export class FakeSchedules {
     for (const row of this.rows) if (row.summary.state === "enabled") this.#fire(row, now);
     for (const run of this.runs) {
       if ((run.state === "due" || run.state === "queued") && run.startsAt != null && run.startsAt <= now)
-        this.#start(run, now);
+        this.#start(run);
       const limit = this.#row(run.scheduleId).spec.timeLimitMs;
       if (run.state === "running" && limit != null && now - (run.startedAt ?? now) >= limit)
         this.#finish(
@@ -236,13 +236,13 @@ export class FakeSchedules {
     } else if (startsAt > now) {
       run.startsAt = startsAt;
     } else {
-      this.#start(run, now);
+      this.#start(run);
     }
     this.#arm(now);
     return run;
   }
 
-  #start(run: RunSummary, now: number): void {
+  #start(run: RunSummary): void {
     const row = this.#row(run.scheduleId);
     const { session, model, agent, prompt, name } = row.spec;
     run.startsAt = null;
@@ -290,7 +290,7 @@ export class FakeSchedules {
     const failure: Failure =
       run.denied.length > 0
         ? "denied"
-        : /provider/.test(reason ?? "")
+        : (reason ?? "").includes('provider')
           ? "provider"
           : /machine/i.test(reason ?? "")
             ? "machine"
@@ -321,7 +321,7 @@ export class FakeSchedules {
       (other) => other.scheduleId === run.scheduleId && other.state === "queued" && other.turnId == null,
     );
     const goesOn = this.runs.some((other) => other.scheduleId === run.scheduleId && other.state === "running");
-    if (next && !goesOn) this.#start(next, now);
+    if (next && !goesOn) this.#start(next);
   }
 
   #cancel(run: RunSummary, reason: string): void {
