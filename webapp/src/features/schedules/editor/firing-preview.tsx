@@ -10,7 +10,9 @@ import { previewOf } from "./when";
 
 /** The next five firings, and what the clocks have to do with them. */
 export function FiringPreview({ when, now }: { when: When; now: number }) {
-  const { firings, later } = useMemo(() => previewOf(when, now), [when, now]);
+  // By what it says, since a form makes it anew with each letter that is typed anywhere.
+  const key = JSON.stringify(when);
+  const { firings, later } = useMemo(() => previewOf(JSON.parse(key) as When, now), [key, now]);
   const zone = zoneOf(when);
   return (
     <section aria-label="Next firings" className="rounded-lg border bg-card" data-testid="firing-preview">

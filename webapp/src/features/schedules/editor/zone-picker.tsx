@@ -6,6 +6,15 @@ import { ZONES } from "@/lib/schedule";
 import { browserZone, momentIn } from "../zone-time";
 import { Field, fieldProps } from "./choice";
 
+/** Hundreds of them, so they are made once. */
+const OFFERED = (
+  <datalist id="schedule-zones">
+    {ZONES.map((zone) => (
+      <option key={zone} value={zone} />
+    ))}
+  </datalist>
+);
+
 /** A time zone of the list: typed, with what fits offered by the browser. */
 export function ZonePicker(props: {
   zone: string;
@@ -25,11 +34,7 @@ export function ZonePicker(props: {
         onFocus={(event) => event.target.select()}
         onChange={(event) => props.onChange(event.target.value)}
       />
-      <datalist id="schedule-zones">
-        {ZONES.map((zone) => (
-          <option key={zone} value={zone} />
-        ))}
-      </datalist>
+      {OFFERED}
       {props.problem === undefined && (
         <p className="text-xs text-muted-foreground">
           {momentIn(props.zone, props.now, props.now)} there now

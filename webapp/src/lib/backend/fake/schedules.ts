@@ -290,7 +290,7 @@ export class FakeSchedules {
     const failure: Failure =
       run.denied.length > 0
         ? "denied"
-        : (reason ?? "").includes('provider')
+        : (reason ?? "").includes("provider")
           ? "provider"
           : /machine/i.test(reason ?? "")
             ? "machine"
