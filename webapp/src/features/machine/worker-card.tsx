@@ -27,6 +27,7 @@ import {
 } from "@/components/ui/dropdown-menu";
 import { shownName } from "@/features/directory/paths";
 import { ChatRow } from "@/features/machines/chat-row";
+import { WorkerSchedules } from "@/features/schedules/worker-schedules";
 import { useAction } from "@/lib/backend/react";
 import type {
   ChatSummary,
@@ -145,6 +146,7 @@ export function WorkerCard({
         )}
         {showEnded && ended.map((chat) => <ChatRow key={chat.id} chat={chat} view={view} showPlace={false} />)}
       </div>
+      <WorkerSchedules worker={worker} />
     </section>
   );
 }

@@ -37,6 +37,9 @@ const TITLES: Record<Route["page"], string | null> = {
   "sign-in": null,
   machine: "Machine",
   chat: "Chat",
+  schedules: "Schedules",
+  "new-schedule": "New schedule",
+  schedule: "Schedule",
   settings: "Settings",
   "not-found": "Not found",
 };

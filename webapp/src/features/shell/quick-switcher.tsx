@@ -1,6 +1,6 @@
 "use client";
 
-import { MonitorIcon, SettingsIcon } from "lucide-react";
+import { CalendarClockIcon, MonitorIcon, SettingsIcon } from "lucide-react";
 import { useEffect } from "react";
 
 import { ChatStateIcon } from "@/components/chat-state";
@@ -83,6 +83,10 @@ export function QuickSwitcher({ open, onOpenChange }: { open: boolean; onOpenCha
               <CommandItem value="All machines" onSelect={() => go({ page: "home" })}>
                 <MonitorIcon className="text-muted-foreground" />
                 All machines
+              </CommandItem>
+              <CommandItem value="Schedules" onSelect={() => go({ page: "schedules" })}>
+                <CalendarClockIcon className="text-muted-foreground" />
+                Schedules
               </CommandItem>
               <CommandItem value="Settings" onSelect={() => go({ page: "settings" })}>
                 <SettingsIcon className="text-muted-foreground" />

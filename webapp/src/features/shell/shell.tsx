@@ -7,6 +7,10 @@ import { Sheet, SheetContent, SheetDescription, SheetTitle } from "@/components/
 import { Skeleton } from "@/components/ui/skeleton";
 import { MachinePage } from "@/features/machine/machine-page";
 import { MachinesPage } from "@/features/machines/machines-page";
+import { NewSchedulePage } from "@/features/schedules/editor/new-schedule-page";
+import { ScheduleAttention } from "@/features/schedules/schedule-attention";
+import { SchedulePage } from "@/features/schedules/schedule-page";
+import { SchedulesPage } from "@/features/schedules/schedules-page";
 import { SettingsPage } from "@/features/settings/settings-page";
 import type { Route } from "@/lib/route";
 
@@ -35,6 +39,7 @@ export function Shell({ route }: { route: Route }) {
     <FleetProvider>
       <DrawerContext value={() => setDrawerOpen(true)}>
         <Attention route={route} />
+        <ScheduleAttention />
         <QuickSwitcher open={switcherOpen} onOpenChange={setSwitcherOpen} />
         <a
           href="#main"
@@ -74,6 +79,14 @@ function RoutedPage({ route }: { route: Route }) {
       return <MachinePage key={route.machineId} route={route} />;
     case "chat":
       return <ChatPage key={route.chatSessionId} chatSessionId={route.chatSessionId} />;
+    case "schedules":
+      return <SchedulesPage route={route} />;
+    case "new-schedule":
+      return (
+        <NewSchedulePage key={`${route.worker ?? ""} ${route.like ?? ""}`} worker={route.worker} like={route.like} />
+      );
+    case "schedule":
+      return <SchedulePage key={route.scheduleId} scheduleId={route.scheduleId} tab={route.tab} />;
     case "settings":
       return <SettingsPage />;
     case "not-found":

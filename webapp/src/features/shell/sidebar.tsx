@@ -1,6 +1,6 @@
 "use client";
 
-import { ChevronRightIcon, FolderIcon, PlusIcon, SearchIcon, SettingsIcon } from "lucide-react";
+import { CalendarClockIcon, ChevronRightIcon, FolderIcon, PlusIcon, SearchIcon, SettingsIcon } from "lucide-react";
 import { useState } from "react";
 
 import { ChatStateIcon } from "@/components/chat-state";
@@ -57,6 +57,18 @@ export function Sidebar({ route, onSearch, onFollow }: { route: Route; onSearch:
           <Kbd className="ml-auto max-md:hidden">{SWITCHER_KEY}</Kbd>
         </button>
       </div>
+      <div className="px-2 pb-2">
+        <RouteLink
+          to={{ page: "schedules" }}
+          onClick={onFollow}
+          aria-current={route.page === "schedules" ? "page" : undefined}
+          className={cn(ROW, isOfSchedules(route) && ROW_CURRENT)}
+          data-testid="nav-schedules"
+        >
+          <CalendarClockIcon className="size-3.5 text-muted-foreground" />
+          Schedules
+        </RouteLink>
+      </div>
       <div className="flex items-center justify-between px-3 pt-1 pb-1">
         <h2 className="text-2xs font-medium tracking-wide text-muted-foreground uppercase">Machines</h2>
         <AddMachineDialog>
@@ -109,6 +121,10 @@ export function Sidebar({ route, onSearch, onFollow }: { route: Route; onSearch:
 const ROW =
   "flex h-7 min-w-0 items-center gap-2 rounded-md px-2 text-[0.8125rem] outline-none transition-colors hover:bg-accent focus-visible:ring-[3px] focus-visible:ring-ring/50 max-md:h-9";
 const ROW_CURRENT = "bg-accent font-medium text-foreground";
+
+function isOfSchedules({ page }: Route): boolean {
+  return page === "schedules" || page === "schedule" || page === "new-schedule";
+}
 
 interface NodeProps {
   route: Route;

@@ -12,16 +12,20 @@ import {
 import { Cell } from "../observable";
 import type { ErrorCode, MachineSummary } from "../wire.gen";
 import { FakeDirectories } from "./directories";
+import { FakeSchedules } from "./schedules";
 import { FakeAgent } from "./script";
 import { seed } from "./seed";
+import { seedSchedules } from "./seed-schedules";
 import { FakeWorld, type FakeChat } from "./world";
 
 const KEY_LIFE_MS = 10 * 60_000;
 const TRANSCRIPT_PAGE = 50;
+const NOBODY_IS_THERE = "Nobody is there to allow this: the schedule does not list it.";
 
 export interface Fake extends Backend {
   readonly world: FakeWorld;
   readonly directories: FakeDirectories;
+  readonly schedules: FakeSchedules;
   readonly connection: Cell<ConnectionState>;
 }
 
@@ -37,7 +41,20 @@ export function fakeBackend({
   const agent = new FakeAgent(world, pace);
   const connection = new Cell<ConnectionState>({ kind: "live" });
   const directories = new FakeDirectories(world, pace);
-  const functions: FakeFunctions = { ...functionsOf(world, agent), ...directories.functions };
+  const own = functionsOf(world, agent);
+  const schedules = new FakeSchedules(world, {
+    start: (args) => own["worker.chat.startSession"](args).chatSessionId,
+    send: (chatSessionId, message) => own["worker.chat.sendMessage"]({ chatSessionId, message }).turn,
+    cancel: (turnId) => void own["worker.chat.cancelTurn"]({ turnId }),
+    end: (chatSessionId) => void own["worker.chat.endSession"]({ chatSessionId, discardWorktree: false }),
+    answer: (ask, allowed) =>
+      void own["worker.chat.answerAsk"]({
+        askId: ask.id,
+        answer: allowed ? { kind: "once" } : { kind: "reject", message: NOBODY_IS_THERE },
+      }),
+  });
+  if (seeded) seedSchedules(world, schedules);
+  const functions: FakeFunctions = { ...own, ...directories.functions, ...schedules.functions };
   const done = new Map<string, unknown>();
   let me: Me | null = signedIn
     ? { person: { id: world.owner, name: "owner" }, hasPassword: false, endsAt: null }
@@ -66,6 +83,8 @@ export function fakeBackend({
   return {
     world,
     directories,
+    schedules,
+    close: () => schedules.close(),
     connection,
     machineAddress: "http://127.0.0.1:7700",
     auth: {
@@ -124,7 +143,9 @@ export function fakeBackend({
 
 type FakeFunctions = { [Name in CallName]: (args: Args<Name>) => Reply<Name> };
 
-function functionsOf(world: FakeWorld, agent: FakeAgent): Omit<FakeFunctions, keyof FakeDirectories["functions"]> {
+type OwnFunctions = Omit<FakeFunctions, keyof (FakeDirectories["functions"] & FakeSchedules["functions"])>;
+
+function functionsOf(world: FakeWorld, agent: FakeAgent): OwnFunctions {
   const machine = (id: string) =>
     world.machines.find((other) => other.id === id) ?? refuse("not_found", "This machine does not exist.");
   const worker = (id: string) =>

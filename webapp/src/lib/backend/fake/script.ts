@@ -100,8 +100,10 @@ export class FakeAgent {
       createdAt: now,
       deadline: now + ASK_LIFE_MS,
     });
+    // Before anybody hears of it, since a schedule answers at once.
+    const answer = new Promise<AskAnswer>((resolve) => this.#answers.set(id, resolve));
     this.#world.changed();
-    return new Promise((resolve) => this.#answers.set(id, resolve));
+    return answer;
   }
 
   #sleep(ms: number): Promise<void> {
