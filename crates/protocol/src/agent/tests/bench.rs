@@ -84,6 +84,7 @@ impl Bench {
             agent: None,
             sandbox: Sandbox::default(),
             worktree: None,
+            ask_first: false,
             turn: None,
             answers: Vec::new(),
         });
@@ -138,6 +139,7 @@ impl Bench {
         let end = TurnEnd {
             outcome: TurnState::Completed,
             reason: None,
+            failure: None,
             answer: FullMessage::default(),
         };
         let ended = DriverEvent::TurnEnded {
