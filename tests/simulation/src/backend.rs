@@ -179,9 +179,13 @@ impl World {
             }
             if self.broken == Some(Broken::PendingEpoch) {
                 let caller = Caller::Machine(reply.connection_token.clone());
-                let used = self.call(caller, "machine.heartbeat", json!({}), None);
                 // On a full disk it takes effect with its use after all.
-                drop(used);
+                if self
+                    .call(caller, "machine.heartbeat", json!({}), None)
+                    .is_ok()
+                {
+                    self.host.seen_at = self.now;
+                }
             }
         }
         let reply = reply.map_err(Failure::Refused);
