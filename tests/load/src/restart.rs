@@ -67,6 +67,12 @@ pub(crate) async fn run(found: &Found, options: &Options) -> Result<(), Failure>
     let (mut restored, mut idle, mut own) =
         (Samples::default(), Samples::default(), Samples::default());
     for round in 1..=options.rounds {
+        // As many processes as there may be.
+        if round > 1 {
+            for chat in &mut chats {
+                chat.turn("say again").await?;
+            }
+        }
         let busy = options.busy.min(chats.len());
         let mut turns = Vec::new();
         for chat in &mut chats[..busy] {
@@ -92,10 +98,6 @@ pub(crate) async fn run(found: &Found, options: &Options) -> Result<(), Failure>
         idle.add(seen.sessions);
         restored.add(seen.sessions.max(seen.interrupted));
         own.add(starts);
-        // As many processes as there may be, for the next round.
-        for chat in &mut chats {
-            chat.turn("say again").await?;
-        }
     }
     let target = own.median() + ADDED_MAX_MS;
     print_target(

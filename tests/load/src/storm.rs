@@ -67,12 +67,18 @@ pub(crate) async fn run(found: &Found, options: &Options) -> Result<(), Failure>
 
     let (mut settled, mut yardstick) = (Samples::default(), Samples::default());
     for round in 1..=options.rounds {
-        let all = agents.iter().map(|(machine, _)| {
-            let args = MachineArgs {
-                machine_id: machine.credentials.machine_id.clone(),
-            };
-            ask(&hub, args)
-        });
+        // Each has a connection of its own, which making a client does not open.
+        let people = agents.iter().map(|_| hub.new_person());
+        let people: Vec<Person> = people.collect::<Result<_, _>>()?;
+        let all = agents
+            .iter()
+            .zip(&people)
+            .map(async |((machine, _), person)| {
+                let args = MachineArgs {
+                    machine_id: machine.credentials.machine_id.clone(),
+                };
+                person.call::<ViewMachine>(&args).await
+            });
         let begun = Instant::now();
         try_join_all(all).await?;
         let asked = begun.elapsed();
@@ -111,12 +117,6 @@ pub(crate) async fn run(found: &Found, options: &Options) -> Result<(), Failure>
         agent.ended().await;
     }
     hub.stop().await
-}
-
-/// A person's question over a connection of its own.
-async fn ask(hub: &Hub, args: MachineArgs) -> Result<(), Failure> {
-    let person = hub.new_person()?;
-    person.call::<ViewMachine>(&args).await.map(drop)
 }
 
 /// Waits until all machines are shown online. Gives the times since then of half of them and of all.
