@@ -57,9 +57,9 @@ export const STATES = {
     paused: ["enabled"],
   },
   "run": {
-    due: ["queued","skipped","missed"],
-    queued: ["running","cancelled","skipped","missed"],
-    running: ["completed","interrupted","failed","cancelled"],
+    due: ["queued","cancelled","skipped","missed"],
+    queued: ["running","failed","cancelled","skipped"],
+    running: ["queued","completed","interrupted","failed","cancelled"],
     completed: [],
     interrupted: [],
     failed: [],
