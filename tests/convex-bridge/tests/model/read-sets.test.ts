@@ -6,6 +6,7 @@ import { World } from "./world.ts";
 let world: World;
 let chat: { workerId: string; chatSessionId: string; turnId: string };
 let commandId: string;
+let scheduleId: string;
 let appended = 0;
 
 beforeAll(async () => {
@@ -17,6 +18,10 @@ beforeAll(async () => {
   await world.machine("machine/command:take", { commandId });
   await world.machine("machine/command:report", { commandId, progress: { phase: "Receiving" }, seq: 1 });
   await append();
+  const when = { kind: "cron", expression: "0 * * * *", zone: "UTC" };
+  const spec = { name: "Nightly", prompt: "go", when };
+  const { schedule } = await world.person("schedule:create", { workerId: chat.workerId, spec });
+  scheduleId = (schedule as { id: string }).id;
   // The first sign that somebody watches makes a row, the later ones change it.
   await world.person("worker/chat:viewing", { turnId: chat.turnId });
 });
@@ -36,6 +41,9 @@ const queries: Record<string, () => [string, JsonObject | "machine"]> = {
   activity: () => ["machine:activity", { machineId: world.machineId }],
   command: () => ["machine/command:view", { commandId }],
   chat: () => ["worker/chat:view", { chatSessionId: chat.chatSessionId }],
+  schedules: () => ["schedule:list", {}],
+  schedule: () => ["schedule:view", { scheduleId }],
+  ledger: () => ["schedule:ledger", {}],
   chunks: () => ["worker/chat:chunks", { turnId: chat.turnId, after: "-1" }],
 };
 
@@ -50,7 +58,12 @@ const acts: [string, () => Promise<unknown>, string[]][] = [
   ["another title", renameChat, ["view", "health", "inbox", "chat"]],
   ["another message", sendMessage, ["view", "health", "inbox", "chat"]],
   ["an ask", openAsk, ["list", "view", "health", "inbox", "chat"]],
+  ["a run", runNow, ["list", "view", "health", "inbox", "schedules", "schedule", "ledger"]],
 ];
+
+function runNow(): Promise<unknown> {
+  return world.person("schedule:runNow", { scheduleId });
+}
 
 async function beat(): Promise<void> {
   await world.advance(1);
