@@ -251,19 +251,24 @@ impl World {
             for at in (first..=last).step_by(MINUTE_MS as usize) {
                 count += 1;
                 if at % MINUTE_MS != 0 || at <= created || !covered.insert(at) {
-                    return Err(format!("{id}: {at} has two rows, or is no instant: {run:?}"));
+                    return Err(format!(
+                        "{id}: {at} has two rows, or is no instant: {run:?}"
+                    ));
                 }
             }
             if run.count != count {
-                return Err(format!("{}: stands for {count}, says {}", run.id, run.count));
+                return Err(format!(
+                    "{}: stands for {count}, says {}",
+                    run.id, run.count
+                ));
             }
         }
         let known = &self.schedules.known[id];
         let (Some(first), Some(last)) = (covered.first(), covered.last()) else {
             return Ok(());
         };
-        let is_whole = (last - first) / MINUTE_MS + 1 == covered.len() as u64
-            && first - created <= MINUTE_MS;
+        let is_whole =
+            (last - first) / MINUTE_MS + 1 == covered.len() as u64 && first - created <= MINUTE_MS;
         if !is_whole && !known.was_paused {
             return Err(format!(
                 "{id} ({:?}), made at {created}: an instant has no row: {covered:?}",

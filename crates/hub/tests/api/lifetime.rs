@@ -227,9 +227,12 @@ async fn a_schedule_fires_by_itself_and_after_a_restart_catches_up_with_what_it_
     assert_eq!(chats[0]["turn"]["id"], fired["runs"][0]["turnId"]);
 
     let test = test.restart_after(3 * HOUR).await;
-    // All that was due has happened when this answers.
-    test.hub.next_deadline().await;
-    let view = test.owner().call("schedule.view", id).await;
+    let mut view = test
+        .owner()
+        .watch(&[("schedule.view", id)])
+        .await
+        .expect("a watch");
+    let view = view.until(ran(4)).await;
     let states: Vec<_> = view["runs"]
         .as_array()
         .expect("runs")

@@ -24,7 +24,14 @@ struct World {
     interrupted_turn: String,
     ask: String,
     command: String,
+    schedule: String,
+    run: String,
     key: String,
+}
+
+fn schedule_spec() -> Value {
+    let when = json!({ "kind": "cron", "expression": "0 9 * * *", "zone": "UTC" });
+    json!({ "name": "daily", "when": when, "prompt": "Look.", "overlap": "parallel" })
 }
 
 impl World {
@@ -60,8 +67,17 @@ impl World {
             .call("machine.command.take", json!({ "commandId": command }))
             .await;
         let created = owner.call("machine.create", json!({ "name": "new" })).await;
+        let worker = text(&view["chat"]["workerId"]);
+        let schedule = json!({ "workerId": worker, "spec": schedule_spec() });
+        let scheduled = owner.call("schedule.create", schedule).await;
+        let schedule = text(&scheduled["schedule"]["id"]);
+        let begun = owner
+            .call("schedule.runNow", json!({ "scheduleId": schedule }))
+            .await;
         Self {
-            worker: text(&view["chat"]["workerId"]),
+            worker,
+            schedule,
+            run: text(&begun["run"]["id"]),
             new_machine: text(&created["machineId"]),
             key: text(&created["registrationKey"]),
             stale: first.caller,
@@ -144,6 +160,14 @@ impl World {
                 "body": { "kind": "permission", "permission": "bash", "patterns": [] },
             }),
             "worker.chat.settleAsk" => json!({ "turnId": turn, "agentAskId": "a" }),
+            "schedule.list" => json!({ "workerId": worker }),
+            "schedule.create" => json!({ "workerId": worker, "spec": schedule_spec() }),
+            "schedule.edit" => {
+                json!({ "scheduleId": self.schedule, "revision": 1, "spec": schedule_spec() })
+            }
+            "schedule.view" | "schedule.ledger" | "schedule.pause" | "schedule.resume"
+            | "schedule.runNow" | "schedule.delete" => json!({ "scheduleId": self.schedule }),
+            "schedule.cancelRun" => json!({ "runId": self.run }),
             unknown => panic!("say here with which arguments {unknown} is called"),
         }
     }
@@ -277,6 +301,10 @@ async fn every_watch_reaches_only_what_is_the_watchers() {
         (&stranger, "machine.activity", "not_found"),
         (&stranger, "machine.directory", "not_found"),
         (&stranger, "machine.command.view", "not_found"),
+        (&stranger, "schedule.list", "not_found"),
+        (&stranger, "schedule.view", "not_found"),
+        (&stranger, "schedule.ledger", "not_found"),
+        (&world.machine.caller, "schedule.view", "forbidden"),
         (&world.machine.caller, "machine.command.view", "forbidden"),
         (&world.machine.caller, "machine.view", "forbidden"),
         (&world.machine.caller, "machine.list", "forbidden"),

@@ -826,6 +826,10 @@ sandbox: Sandbox,
  */
 worktree?: Worktree | null,
 /**
+ * Whether its process has to ask before everything: whether it may is decided here.
+ */
+askFirst: boolean,
+/**
  * The turn that is under way or next, if there is one.
  */
 turn?: InboxTurn | null,
@@ -2464,6 +2468,10 @@ outcome: TurnState,
  * Why it was interrupted or failed, if it was.
  */
 reason?: string | null,
+/**
+ * What kind of failure it was, if it was interrupted or failed and the machine knows.
+ */
+failure?: FailureKind | null,
 /**
  * The answer, as far as there is one.
  */
