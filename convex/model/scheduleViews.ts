@@ -15,21 +15,30 @@ import {
   type ScheduleView,
 } from "./gen/wire";
 import { notFound } from "./refusal";
+import { jsonBytes } from "./texts";
+
+/** What one page reads at most: 500 of the largest would be more than a transaction may read. */
+const PAGE_MAX_BYTES = 8 * 1024 * 1024;
 
 export async function list(ctx: QueryCtx, person: Person, args: ListSchedulesArgs): Promise<ScheduleList> {
   const worker = args.workerId == null ? null : (await workerRow(ctx, person, args.workerId)).id;
   const after = args.after ?? "";
   const schedules = ctx.db.query("schedules");
-  const page = await (
+  const page =
     worker === null
       ? schedules.withIndex("by_owner_open_id", (q) => q.eq("owner", person.id).eq("open", true).gt("id", after))
-      : schedules.withIndex("by_worker_open_id", (q) => q.eq("worker", worker).eq("open", true).gt("id", after))
-  ).take(LIMITS.schedulesPage + 1);
-  const shown = page.slice(0, LIMITS.schedulesPage);
-  return {
-    schedules: await Promise.all(shown.map((schedule) => scheduleSummary(ctx, schedule))),
-    hasMore: page.length > LIMITS.schedulesPage,
-  };
+      : schedules.withIndex("by_worker_open_id", (q) => q.eq("worker", worker).eq("open", true).gt("id", after));
+  const shown: ScheduleSummary[] = [];
+  let bytes = 0;
+  for await (const schedule of page) {
+    const lastRun = schedule.lastRun === null ? null : await existingRun(ctx, schedule.lastRun);
+    bytes += jsonBytes(schedule) + jsonBytes(lastRun);
+    if (shown.length === LIMITS.schedulesPage || (bytes > PAGE_MAX_BYTES && shown.length > 0)) {
+      return { schedules: shown, hasMore: true };
+    }
+    shown.push(scheduleSummary(schedule, lastRun));
+  }
+  return { schedules: shown, hasMore: false };
 }
 
 export const view = async (ctx: QueryCtx, person: Person, args: ScheduleArgs): Promise<ScheduleView> =>
@@ -38,8 +47,9 @@ export const view = async (ctx: QueryCtx, person: Person, args: ScheduleArgs): P
 export async function viewOf(ctx: QueryCtx, id: string): Promise<ScheduleView> {
   const schedule = await existingSchedule(ctx, id);
   const { runs, hasEarlier } = await ledgerPage(ctx, { schedule: id }, {}, LIMITS.viewMaxRuns);
+  const lastRun = schedule.lastRun === null ? null : await existingRun(ctx, schedule.lastRun);
   return {
-    schedule: await scheduleSummary(ctx, schedule),
+    schedule: scheduleSummary(schedule, lastRun),
     spec: { ...schedule.spec, prompt: await promptOf(ctx, id) },
     webhookSecret: schedule.spec.notify.webhook == null ? null : schedule.webhookSecret,
     chatSessionId: schedule.chat,
@@ -117,8 +127,7 @@ async function runsBefore(
   return found;
 }
 
-async function scheduleSummary(ctx: QueryCtx, schedule: Doc<"schedules">): Promise<ScheduleSummary> {
-  const lastRun = schedule.lastRun === null ? null : await existingRun(ctx, schedule.lastRun);
+function scheduleSummary(schedule: Doc<"schedules">, lastRun: Doc<"runs"> | null): ScheduleSummary {
   return {
     id: schedule.id,
     workerId: schedule.worker,

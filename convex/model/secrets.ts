@@ -1,7 +1,7 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 
-/** What a secret is for, as its first letters say: a registration key, a machine, a connection without a nonce, a webhook. */
+/** What it is for, as its first letters say: a registration key, a machine, a connection without a nonce, a webhook. */
 export type SecretPrefix = "ork" | "oms" | "t" | "owh";
 
 const DIGITS = 64;

@@ -6,6 +6,7 @@ import { World } from "./world.ts";
 let world: World;
 let chat: { workerId: string; chatSessionId: string; turnId: string };
 let commandId: string;
+let scheduleId: string;
 let appended = 0;
 /** Waits for a process from the beginning. */
 let waiting: string;
@@ -23,6 +24,10 @@ beforeAll(async () => {
   waiting = queued.chatSessionId as string;
   await world.person("worker/chat:sendMessage", { chatSessionId: waiting, message: "Hello" });
   await tellWaits(1, [waiting]);
+  const when = { kind: "cron", expression: "0 * * * *", zone: "UTC" };
+  const spec = { name: "Nightly", prompt: "go", when };
+  const { schedule } = await world.person("schedule:create", { workerId: chat.workerId, spec });
+  scheduleId = (schedule as { id: string }).id;
   // The first sign that somebody watches makes a row, the later ones change it.
   await world.person("worker/chat:viewing", { turnId: chat.turnId });
 });
@@ -43,6 +48,9 @@ const queries: Record<string, () => [string, JsonObject | "machine"]> = {
   command: () => ["machine/command:view", { commandId }],
   chat: () => ["worker/chat:view", { chatSessionId: chat.chatSessionId }],
   waiting: () => ["worker/chat:view", { chatSessionId: waiting }],
+  schedules: () => ["schedule:list", {}],
+  schedule: () => ["schedule:view", { scheduleId }],
+  ledger: () => ["schedule:ledger", {}],
   chunks: () => ["worker/chat:chunks", { turnId: chat.turnId, after: "-1" }],
 };
 
@@ -64,7 +72,12 @@ const acts: [string, () => Promise<unknown>, string[]][] = [
   ["another title", renameChat, ["view", "health", "inbox", "chat"]],
   ["another message", sendMessage, ["view", "health", "inbox", "chat"]],
   ["an ask", openAsk, ["list", "view", "health", "inbox", "chat"]],
+  ["a run", runNow, ["list", "view", "health", "inbox", "schedules", "schedule", "ledger"]],
 ];
+
+function runNow(): Promise<unknown> {
+  return world.person("schedule:runNow", { scheduleId });
+}
 
 async function beat(): Promise<void> {
   await world.advance(1);

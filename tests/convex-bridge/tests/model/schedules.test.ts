@@ -1,4 +1,4 @@
-/** What the scenarios can't see of schedules: steps of bounded size, deadlines that come twice or never, the list of checks. */
+/** What the scenarios can't see of schedules: steps of bounded size, deadlines that come twice or never. */
 import { expect, test } from "vitest";
 import { newId } from "../../../../convex/model/ids.ts";
 import { checkWebhook } from "../../../../convex/model/scheduleSpec.ts";
@@ -87,17 +87,18 @@ test("a call that comes while a long look back goes on is told to come again", {
   expect(schedule).toMatchObject({ state: "paused", nextAt: null });
 });
 
-test("schedules of more than one batch pause with their worker", { timeout: 120_000 }, async () => {
-  const { world, workerId } = await scheduled({ when: HOURLY });
+test("schedules of more than one batch pause with their worker, and their runs end", { timeout: 120_000 }, async () => {
+  const { world, workerId } = await scheduled({ when: HOURLY, overlap: "queue" });
   for (let made = 1; made < 45; made += 1) {
-    await create(world, workerId, { when: HOURLY });
+    await create(world, workerId, { when: HOURLY, overlap: "queue" });
   }
+  await world.advance(HOUR);
   await world.person("worker:remove", { workerId });
   await world.advance(2 * HOUR);
   const { schedules } = await world.person("schedule:list", {});
-  const states = (schedules as JsonObject[]).map(({ state, reason }) => `${String(state)}: ${String(reason)}`);
-  expect(states).toEqual(Array<string>(45).fill("paused: Its worker was removed."));
-  expect(await rowsOf(world)).toEqual([]);
+  const paused = { state: "paused", reason: "Its worker was removed.", openRunCount: 0 };
+  expect(schedules).toMatchObject(Array(45).fill(paused));
+  expect((await rowsOf(world)).map(({ state }) => state)).toEqual(Array<string>(45).fill("cancelled"));
 });
 
 test("a schedule and a run whose deadlines were lost are found by the sweep", async () => {
