@@ -59,7 +59,7 @@ export function RunMark(props: {
       data-testid="run-mark"
       data-state={run.state}
     >
-      <RunShape state={run.state} className={cn(isSmall && "size-2")} />
+      <RunShape state={run.state} className={cn(isSmall && "size-2", props.withName && "max-sm:size-2")} />
     </button>
   );
 }

@@ -59,7 +59,9 @@ export function SchedulePage({ scheduleId, tab }: { scheduleId: ScheduleId; tab?
         </span>
         {!isEdited && !schedule.isDeleted && <Actions view={value} />}
       </PageHeader>
-      <Scrolled>{isEdited ? <EditSchedule view={value} /> : <Detail view={value} />}</Scrolled>
+      <Scrolled key={isEdited ? "edit" : "detail"}>
+        {isEdited ? <EditSchedule view={value} /> : <Detail view={value} />}
+      </Scrolled>
     </>
   );
 }

@@ -39,7 +39,12 @@ export function ScheduleRow({
         </div>
         <p className="text-xs text-muted-foreground">
           {sentence(schedule.when)}
-          {place !== null && ` · ${place}`}
+          {place !== null && (
+            <>
+              {" · "}
+              <span className="sm:whitespace-nowrap">{place}</span>
+            </>
+          )}
         </p>
         {schedule.state === "paused" && schedule.reason != null && (
           <p className="text-xs text-wait" data-testid="schedule-reason">

@@ -6,7 +6,7 @@ import { readableLine } from "@/lib/text/sanitise";
 
 import { lookOfRun, RunShape } from "./run-look";
 import { runText } from "./run-text";
-import { momentIn, sinceText, untilText, zoneOf } from "./zone-time";
+import { browserZone, momentIn, sinceText, untilText, zoneOf } from "./zone-time";
 
 /** Whether it fires, and if not, why. */
 export function ScheduleStateBadge({ schedule }: { schedule: ScheduleSummary }) {
@@ -48,7 +48,10 @@ export function NextFiring({ schedule, now }: { schedule: ScheduleSummary; now: 
       data-testid="next-firing"
     >
       <span className="font-medium">{untilText(nextAt, now)}</span>
-      <span className="text-xs text-muted-foreground">{momentIn(zone, nextAt, now)}</span>
+      <span className="text-xs text-muted-foreground">
+        {momentIn(zone, nextAt, now)}
+        {zone !== browserZone() && ` in ${zone}`}
+      </span>
     </time>
   );
 }

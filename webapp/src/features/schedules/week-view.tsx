@@ -62,7 +62,7 @@ export function WeekView({ schedules, now }: { schedules: readonly ScheduleSumma
                 {readableLine(schedule.name)}
                 {schedule.state === "paused" && " (paused)"}
               </RouteLink>
-              <div className="relative h-6 min-w-0 flex-1">
+              <div className="relative h-6 min-w-0 sm:flex-1">
                 <Grid span={span} now={now} />
                 <Ahead schedule={schedule} span={span} now={now} />
                 {(bySchedule.get(schedule.id) ?? []).map((run, _, all) => (
@@ -110,14 +110,14 @@ function DayNames({ span, now }: { span: Span; now: number }) {
       <div className="relative h-4 flex-1 text-2xs text-muted-foreground">
         {span.days.map((day) => {
           const isToday = now >= day && now < day + DAY_MS;
-          const [weekday = ""] = dayIn(browserZone(), day, now).split(",");
+          const [weekday = "", date = ""] = dayIn(browserZone(), day, now).split(" ");
           return (
             <span
               key={day}
               className={cn("absolute -translate-x-1/2", isToday && "font-semibold text-foreground")}
               style={{ left: `${shareOf(span, day + DAY_MS / 2) * 100}%` }}
             >
-              <span className="max-sm:hidden">{isToday ? "today" : weekday}</span>
+              <span className="whitespace-nowrap max-sm:hidden">{isToday ? "today" : `${weekday} ${date}`}</span>
               <span className="sm:hidden">{weekday.slice(0, 1)}</span>
             </span>
           );

@@ -25,16 +25,19 @@ export function timeIn(zone: string, at: Timestamp): string {
   return format(zone, "time", CLOCK).format(at);
 }
 
-/** `Mon, 30 Nov`, in a zone; with the year where it is not this one. */
+/** `Mon 30 Nov`, in a zone; with the year where it is not this one. */
 export function dayIn(zone: string, at: Timestamp, now: number): string {
   const day = { weekday: "short", day: "numeric", month: "short" } as const;
   const year = format(zone, "year", { year: "numeric" });
-  return year.format(at) === year.format(now)
-    ? format(zone, "day", day).format(at)
-    : format(zone, "day of a year", { ...day, year: "numeric" }).format(at);
+  const text =
+    year.format(at) === year.format(now)
+      ? format(zone, "day", day).format(at)
+      : format(zone, "day of a year", { ...day, year: "numeric" }).format(at);
+  // Some browsers put one behind the weekday, and some only where there is a year.
+  return text.replaceAll(",", "");
 }
 
-/** `Mon, 30 Nov, 09:00`, in a zone. */
+/** `Mon 30 Nov, 09:00`, in a zone. */
 export function momentIn(zone: string, at: Timestamp, now: number): string {
   return `${dayIn(zone, at, now)}, ${timeIn(zone, at)}`;
 }

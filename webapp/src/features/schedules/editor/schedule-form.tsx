@@ -158,16 +158,18 @@ export function ScheduleForm(props: {
         <ErrorNote testId="form-problem">Something is missing or wrong above; it is marked there.</ErrorNote>
       )}
       {error && <ErrorNote>{error.message}</ErrorNote>}
-      <div className="sticky bottom-0 -mx-4 flex flex-wrap items-center justify-end gap-x-3 gap-y-2 border-t bg-background/95 px-4 py-3 md:-mx-6 md:px-6">
+      <div className="sticky bottom-0 -mx-4 flex flex-wrap items-center justify-end gap-x-3 gap-y-2 border-t bg-background px-4 py-3 md:-mx-6 md:px-6">
         <p className="min-w-0 flex-1 basis-60 text-xs text-muted-foreground" data-testid="holds-from">
           {props.note(spec)}
         </p>
-        <Button variant="outline" onClick={props.onCancel}>
-          Cancel
-        </Button>
-        <Button type="submit" disabled={props.pending} data-testid="schedule-submit">
-          {props.pending ? "Saving…" : props.submit}
-        </Button>
+        <span className="flex gap-2">
+          <Button variant="outline" onClick={props.onCancel}>
+            Cancel
+          </Button>
+          <Button type="submit" disabled={props.pending} data-testid="schedule-submit">
+            {props.pending ? "Saving…" : props.submit}
+          </Button>
+        </span>
       </div>
     </form>
   );

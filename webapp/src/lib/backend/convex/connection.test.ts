@@ -19,6 +19,7 @@ describe("names", () => {
     expect(convexName("machine.list")).toBe("machine:list");
     expect(convexName("machine.command.request")).toBe("machine/command:request");
     expect(convexName("worker.chat.startSession")).toBe("worker/chat:startSession");
+    expect(convexName("schedule.cancelRun")).toBe("schedule:cancelRun");
   });
 });
 

@@ -105,7 +105,7 @@ export function seedSchedules(world: FakeWorld, schedules: FakeSchedules, now = 
   past(links, 20, (place) =>
     place === 0
       ? { state: "completed" }
-      : { state: "failed", failure: "time_limit", reason: "It went on for longer than 60 minutes." },
+      : { state: "failed", failure: "other", reason: "The links could not be read." },
   );
   add("Release notes", "api-server", {
     when: { kind: "cron", expression: "0 18 L * *", zone: "Europe/Berlin" },
