@@ -22,7 +22,7 @@ const ADDED_MAX_MS: f64 = 2_000.0;
 /// How long any one step may take.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How many chat sessions begin at once: each is a start of opencode.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 /// A machine with no process that it would keep in store: they are not restored.
 const VARIABLES: &[(&str, &str)] = &[("ORCHESTRATOR_SPARES", "0")];
 

@@ -12,7 +12,7 @@ use protocol::wire::{MachineArgs, MachineList, NoArgs, Presence};
 use transport_http::HttpTransport;
 
 use crate::figures::{Samples, load_average, print_target};
-use crate::machines;
+use crate::machines::{self, Registered};
 use crate::person::Person;
 use crate::processes::processor_ticks;
 use crate::product::{Home, Hub};
@@ -24,7 +24,7 @@ const SETTLED_MAX_MS: f64 = 5_000.0;
 /// How many machines are set up at once.
 const AT_ONCE: usize = 16;
 /// How long all of them may take.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -86,7 +86,10 @@ pub(crate) async fn run(found: &Found, options: &Options) -> Result<(), Failure>
         let away = Duration::from_millis(options.away);
         let begun = hub.restart(found, &home, away).await?;
         let listening = begun.elapsed();
-        let (half, all) = until_online(&person, options.machines, begun).await?;
+        let (half, all) = match until_online(&person, options.machines, begun).await {
+            Ok(times) => times,
+            Err(failure) => return Err(format!("{failure}; {}", told(&agents)).into()),
+        };
         let busy = hub.pid().and_then(processor_ticks).unwrap_or_default();
         println!(
             "  round {round}: the hub listens after {:.0} ms, half are online after {:.0} ms, all after {:.0} ms; \
@@ -119,12 +122,27 @@ pub(crate) async fn run(found: &Found, options: &Options) -> Result<(), Failure>
     hub.stop().await
 }
 
+/// What the agents say that are not connected.
+fn told(agents: &[(Registered, Agent)]) -> String {
+    let statuses = agents.iter().map(|(machine, agent)| {
+        let status = agent.status().borrow().clone();
+        (machine, status)
+    });
+    let away = statuses.filter(|(_, status)| !status.connected);
+    let lines = away.map(|(machine, status)| {
+        let error = status.last_error.unwrap_or_default();
+        format!("{} is not connected: {error}", machine.credentials.name)
+    });
+    lines.collect::<Vec<_>>().join("; ")
+}
+
 /// Waits until all machines are shown online. Gives the times since then of half of them and of all.
 async fn until_online(
     person: &Person,
     machines: usize,
     since: Instant,
 ) -> Result<(Duration, Duration), Failure> {
+    let deadline = Instant::now() + LIMIT;
     let mut half = None;
     let mut lists = person.watch::<ListMachines>(&NoArgs {})?;
     loop {
@@ -141,6 +159,12 @@ async fn until_online(
         if online == machines {
             let all = since.elapsed();
             return Ok((half.unwrap_or(all), all));
+        }
+        if Instant::now() > deadline {
+            let away = list.machines.iter();
+            let away = away.filter(|machine| !is_online(&machine.presence));
+            let names: Vec<&str> = away.map(|machine| machine.name.as_str()).collect();
+            return Err(format!("{online} of {machines} are online; not: {names:?}").into());
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::secret::Secret;
 use serde_json::{Value, json};
@@ -236,12 +237,15 @@ fn lean(home: &Path) -> io::Result<Vec<(&'static str, OsString)>> {
     ])
 }
 
-/// Several processes share these files: each writes the same, none sees half of one.
+/// Several processes share these files, and several starts in one process: each writes the same, none sees half of
+/// one, and none takes another's away before it has its name.
 fn write_once(path: &Path, content: &Value) -> io::Result<()> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
     if path.exists() {
         return Ok(());
     }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    let temporary = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
     fs::write(&temporary, content.to_string())?;
     fs::rename(temporary, path)
 }
@@ -284,6 +288,28 @@ mod tests {
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn several_may_start_at_once_in_a_new_home() {
+        for _ in 0..20 {
+            let home = tempfile::tempdir().unwrap();
+            let begin = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        begin.wait();
+                        lean(home.path()).unwrap();
+                    });
+                }
+            });
+            let own = home.path().join("config/opencode");
+            assert_eq!(
+                fs::read_dir(own).unwrap().count(),
+                3,
+                "no file is left over"
+            );
+        }
     }
 
     #[test]
