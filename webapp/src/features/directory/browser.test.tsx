@@ -68,6 +68,8 @@ const awayMachine = () => {
   backend.world.changed();
   return machine;
 };
+/** The clone that was asked for; the browser asks for listings beside it. */
+const clone = () => backend.directories.commands.find(({ command }) => command.operation.kind === "clone");
 
 describe("the tree", () => {
   it("is walked by the keyboard, and says where one is", async () => {
@@ -260,8 +262,8 @@ describe("a clone", () => {
     const lastSeen = () => within(dialog).getByTestId("command-last-seen").textContent;
     expect(lastSeen()).toMatch(/laptop is offline since .*working on this when it was last seen/);
     act(() => {
-      const clone = backend.directories.commands.at(-1);
-      if (clone) clone.command = { ...clone.command, cancelRequested: true };
+      const asked = clone();
+      if (asked) asked.command = { ...asked.command, cancelRequested: true };
       backend.world.changed();
     });
     expect(lastSeen()).toContain("asked to stop this before, and may not have heard");
@@ -312,11 +314,11 @@ describe("a machine that is away", () => {
 });
 
 describe("a command whose machine goes", () => {
-  const running = async (pace: number) => {
-    backend = fakeBackend({ pace });
-    machineId = backend.world.machines[0]?.id ?? "";
+  /** A clone that the machine has taken, and that goes no further by itself. */
+  const running = async () => {
     files();
     await row("repos");
+    const machine = awayMachine();
     const operation = {
       kind: "clone",
       url: "https://github.com/owner/thing.git",
@@ -324,16 +326,23 @@ describe("a command whose machine goes", () => {
       path: "thing",
     } as const;
     await backend.call("machine.command.request", { machineId, operation });
+    const taken = clone();
+    if (!taken) throw new Error("no clone");
+    act(() => {
+      taken.command = { ...taken.command, state: "running", startedAt: Date.now() };
+      machine.presence = { state: "online", epoch: 9, since: Date.now() };
+      backend.world.changed();
+    });
     await vi.waitFor(() => expect(screen.getByTestId("open-command").dataset.state).toBe("running"), PATIENCE);
   };
   const line = () => screen.getByTestId("open-command");
   const stop = () => within(line()).getByTestId<HTMLButtonElement>("cancel-command");
 
   it("can be stopped once more, which ends it, and says that it may be half-done", async () => {
-    await running(5);
+    await running();
     await user.click(stop());
     await vi.waitFor(() => expect(stop()).toMatchObject({ disabled: true, textContent: "Stopping…" }), PATIENCE);
-    await vi.waitFor(() => expect(backend.directories.commands.at(-1)?.command.cancelRequested).toBe(true), PATIENCE);
+    await vi.waitFor(() => expect(clone()?.command.cancelRequested).toBe(true), PATIENCE);
     awayMachine();
     const lastSeen = () => within(line()).getByTestId("command-last-seen").textContent;
     await vi.waitFor(() => expect(lastSeen()).toContain("may not have heard"), PATIENCE);
@@ -347,7 +356,7 @@ describe("a command whose machine goes", () => {
   });
 
   it("can be stopped again after an error", async () => {
-    await running(1);
+    await running();
     const { call } = backend;
     const keys: (string | undefined)[] = [];
     vi.spyOn(backend, "call").mockImplementation((name, args, options) => {
