@@ -1,21 +1,12 @@
 "use client";
 
-import { Input } from "@/components/ui/input";
 import { NotificationSwitch } from "@/features/settings/notification-switch";
 
-import { Choice, Field, fieldProps, Part } from "./choice";
-import type { Draft, Problems } from "./draft";
+import { Choice, Part } from "./choice";
+import type { Draft } from "./draft";
 
 /** Whom to tell, and of what. */
-export function NotifyPart({
-  draft,
-  problems,
-  change,
-}: {
-  draft: Draft;
-  problems: Problems;
-  change: (change: Partial<Draft>) => void;
-}) {
+export function NotifyPart({ draft, change }: { draft: Draft; change: (change: Partial<Draft>) => void }) {
   const isTold = draft.onFailure || draft.onSuccess || draft.onAsk;
   return (
     <Part title="Notifications">
@@ -56,26 +47,6 @@ export function NotifyPart({
           <NotificationSwitch />
         </div>
       )}
-      <Field
-        id="schedule-webhook"
-        label={
-          <>
-            Webhook <span className="font-normal text-muted-foreground">optional</span>
-          </>
-        }
-        hint="An address that is sent a signed message of the same. The secret is shown on the schedule's page."
-        problem={problems.webhook}
-      >
-        <Input
-          {...fieldProps("schedule-webhook", problems.webhook, true)}
-          type="url"
-          autoComplete="off"
-          spellCheck={false}
-          placeholder="https://example.com/hook"
-          value={draft.webhook}
-          onChange={(event) => change({ webhook: event.target.value })}
-        />
-      </Field>
     </Part>
   );
 }

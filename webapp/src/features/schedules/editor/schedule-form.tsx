@@ -152,7 +152,7 @@ export function ScheduleForm(props: {
       </Part>
       <UnattendedPart draft={draft} problems={problems} change={change} />
       <Policies draft={draft} problems={problems} change={change} />
-      <NotifyPart draft={draft} problems={problems} change={change} />
+      <NotifyPart draft={draft} change={change} />
       {props.extra}
       {tried && spec === null && (
         <ErrorNote testId="form-problem">Something is missing or wrong above; it is marked there.</ErrorNote>
