@@ -97,7 +97,8 @@ export async function connect(ctx: MutationCtx, _: Nobody, args: ConnectArgs): P
 }
 
 /** Whether it knows by now if opencode runs there: the first request, which may come late, does not. */
-const knowsItsAgent = ({ opencodeVersion, problem }: MachineInfo): boolean => opencodeVersion != null || problem != null;
+const knowsItsAgent = ({ opencodeVersion, problem }: MachineInfo): boolean =>
+  opencodeVersion != null || problem != null;
 
 const connected = (epoch: number, token: string): ConnectReply => ({
   epoch,

@@ -95,7 +95,9 @@ export const runFields = {
   reason: nullable(v.string()),
   skipped: nullable(oneOf<SkipWhy>("still_running", "one_waits", "too_many_runs", "newer", "unknown")),
   missed: nullable(oneOf<MissedWhy>("skipped", "later", "too_old", "too_many", "unknown")),
-  failure: nullable(oneOf<FailureKind>("provider", "process", "machine", "denied", "time_limit", "setup", "other")),
+  failure: nullable(
+    oneOf<FailureKind>("provider", "process", "machine", "denied", "time_limit", "setup", "other", "unknown"),
+  ),
   tries: v.number(),
   startsAt: nullable(v.number()),
   startedAt: nullable(v.number()),

@@ -17,7 +17,7 @@ export const endedTurn = v.object({
   turn: v.string(),
   /** What kind of failure it was, if somebody knows. */
   failure: v.union(
-    oneOf<FailureKind>("provider", "process", "machine", "denied", "time_limit", "setup", "other"),
+    oneOf<FailureKind>("provider", "process", "machine", "denied", "time_limit", "setup", "other", "unknown"),
     v.null(),
   ),
   /** Somebody wanted it to stop. */

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use protocol::schedule::{
-    Timing, When, WhenError, phrase, read_phrase, sentence, start_of, zone_names,
+    Timing, VARIABLES, When, WhenError, phrase, read_phrase, sentence, start_of, zone_names,
 };
 use protocol::{Timestamp, limits};
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,10 @@ fn the_pages_list_of_zones_is_up_to_date() {
         ("missedRowsMax", limits::MISSED_ROWS_MAX as u64),
         ("lookBackFiringsMax", limits::LOOK_BACK_FIRINGS_MAX as u64),
         ("runRetriesMax", limits::RUN_RETRIES_MAX.into()),
+        ("runTimeLimitMaxMs", limits::RUN_TIME_LIMIT_MAX_MS),
+        ("pauseAfterMax", limits::PAUSE_AFTER_MAX.into()),
+        ("allowMaxEntries", limits::ALLOW_MAX_ENTRIES as u64),
+        ("allowEntryMaxBytes", limits::ALLOW_ENTRY_MAX_BYTES as u64),
         ("firingGraceMs", limits::FIRING_GRACE_MS),
         ("jitterMaxMs", limits::JITTER_MAX_MS),
         ("catchUpWindowMaxMs", limits::CATCH_UP_WINDOW_MAX_MS),
@@ -163,6 +167,18 @@ fn the_pages_list_of_zones_is_up_to_date() {
         writeln!(text, "  \"{line}\"{plus}").unwrap();
     }
     text.push_str(").split(\" \");\n");
+    text.push_str("\n/** The variables of a schedule's prompt and what each stands for, for a person to read. One is written `{{name}}`. */\nexport const VARIABLES: readonly (readonly [name: string, about: string])[] = [\n");
+    for variable in VARIABLES {
+        writeln!(
+            text,
+            "  {},",
+            serde_json::to_string(variable)
+                .unwrap()
+                .replace("\",\"", "\", \"")
+        )
+        .unwrap();
+    }
+    text.push_str("];\n");
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join(SHARED);
     if std::env::var_os("UPDATE_VECTORS").is_some() {
         std::fs::write(&target, &text).unwrap();

@@ -8,7 +8,7 @@ use protocol::wire::{
     ConnectArgs, ConnectReply, CreateMachineArgs, MachineCredentials, MachineInfo,
     RegisterWorkerArgs, WIRE_VERSION, WorkerSettings,
 };
-use transport::{Call, Transport as _, new_key, new_secret};
+use transport::{Call, Transport, new_key, new_secret};
 use transport_http::HttpTransport;
 
 use crate::Failure;
@@ -63,7 +63,7 @@ pub(crate) async fn connect(
 
 /// A call with a credential.
 pub(crate) async fn call<F: Function>(
-    http: &HttpTransport,
+    transport: &impl Transport,
     args: &F::Args,
     credential: Option<&Secret>,
 ) -> Result<F::Reply, Failure> {
@@ -73,5 +73,5 @@ pub(crate) async fn call<F: Function>(
         key: (F::KIND == Kind::Mutation).then(new_key),
         credential: credential.cloned(),
     };
-    Ok(serde_json::from_value(http.call(call).await?)?)
+    Ok(serde_json::from_value(transport.call(call).await?)?)
 }

@@ -125,12 +125,16 @@ enum Piece<'a> {
 /// allowed. Anything else in braces is text.
 fn pieces(prompt: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
-    let (mut text_from, mut look_from) = (0, 0);
+    let (mut text_from, mut look_from, mut close) = (0, 0, 0);
     while let Some(open) = prompt[look_from..].find("{{").map(|at| at + look_from) {
         let inside = open + 2;
-        let Some(close) = prompt[inside..].find("}}").map(|at| at + inside) else {
-            break;
-        };
+        // The end that was found for an earlier beginning is this one's too: a prompt is looked through once.
+        if close < inside {
+            let Some(at) = prompt[inside..].find("}}") else {
+                break;
+            };
+            close = inside + at;
+        }
         let name = prompt[inside..close].trim_matches(' ');
         let is_name = !name.is_empty()
             && name

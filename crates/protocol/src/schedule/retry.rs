@@ -33,9 +33,11 @@ pub enum FailureKind {
     TimeLimit,
     /// Something a person has to change first: a credential, the model, the directory, the prompt.
     Setup,
-    /// Anything else, and what only a newer peer knows.
-    #[serde(other)]
+    /// Anything else.
     Other,
+    /// A kind that only a newer peer knows.
+    #[serde(other)]
+    Unknown,
 }
 
 impl FailureKind {
@@ -44,7 +46,7 @@ impl FailureKind {
     pub const fn is_worth_retrying(self) -> bool {
         match self {
             Self::Provider | Self::Process | Self::Machine => true,
-            Self::Denied | Self::TimeLimit | Self::Setup | Self::Other => false,
+            Self::Denied | Self::TimeLimit | Self::Setup | Self::Other | Self::Unknown => false,
         }
     }
 }

@@ -135,7 +135,7 @@ test("a star stands for any text and nothing else does", () => {
     ["a*b*c", "a-b-c", true],
     ["a*b*c", "abc", true],
     ["a*b*c", "acb", false],
-    ["ab*ba", "aba", false],
+    ["xy*yx", "xyx", false],
     ["*.rs", "src/a.rs", true],
     ["*.rs", "a.rs.txt", false],
     ["a?c", "abc", false],

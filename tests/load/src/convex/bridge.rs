@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use protocol::functions::{Function, Kind};
+use protocol::functions::Function;
 use protocol::secret::Secret;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use transport::{Call, Transport as _, new_key};
 use transport_convex::ConvexTransport;
 
+use crate::machines::call;
 use crate::{Failure, Found};
 
 pub(super) struct Bridge {
@@ -88,20 +88,6 @@ impl Bridge {
     pub(super) async fn stop(mut self) {
         let _ = self.child.kill().await;
     }
-}
-
-pub(super) async fn call<F: Function>(
-    transport: &ConvexTransport,
-    args: &F::Args,
-    credential: Option<&Secret>,
-) -> Result<F::Reply, Failure> {
-    let call = Call {
-        function: F::NAME.to_owned(),
-        args: serde_json::to_value(args)?,
-        key: (F::KIND == Kind::Mutation).then(new_key),
-        credential: credential.cloned(),
-    };
-    Ok(serde_json::from_value(transport.call(call).await?)?)
 }
 
 async fn orchestrator(programs: &Found, data: &Path, args: &[&str]) -> Result<String, Failure> {

@@ -19,9 +19,10 @@ use transport::{Append, Transport as _, TransportError};
 use transport_convex::ConvexTransport;
 
 use super::Cost;
-use super::bridge::{Bridge, call};
+use super::bridge::Bridge;
 use super::stage::Stage;
 use crate::Failure;
+use crate::machines::call;
 use crate::replay::{Recording, op};
 
 const THROTTLE: Duration = Duration::from_millis(250);

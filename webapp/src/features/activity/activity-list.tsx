@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "react";
 import { toast } from "sonner";
 
 import { ErrorNote } from "@/components/error-note";
+import { ShowEarlier } from "@/components/show-earlier";
 import { Badge } from "@/components/ui/badge";
 import { Button } from "@/components/ui/button";
 import { Skeleton } from "@/components/ui/skeleton";
@@ -72,17 +73,7 @@ function Pages({ machine, reads }: { machine: MachineSummary; reads: boolean }) 
         ))}
       </ol>
       {error && <ErrorNote>{error.message}</ErrorNote>}
-      {hasEarlier && (
-        <Button
-          variant="outline"
-          className="self-center"
-          disabled={loading}
-          onClick={() => void loadEarlier()}
-          data-testid="activity-earlier"
-        >
-          {loading ? "Loading…" : "Show earlier"}
-        </Button>
-      )}
+      {hasEarlier && <ShowEarlier loading={loading} onLoad={loadEarlier} testId="activity-earlier" />}
     </>
   );
 }

@@ -1,7 +1,7 @@
 "use client";
 
 import { ErrorNote } from "@/components/error-note";
-import { Button } from "@/components/ui/button";
+import { ShowEarlier } from "@/components/show-earlier";
 import type { RunId, RunSummary } from "@/lib/backend/wire.gen";
 
 import { RunRow } from "./run-row";
@@ -32,17 +32,7 @@ export function LedgerList(props: {
         ))}
       </ol>
       {error && <ErrorNote>{error.message}</ErrorNote>}
-      {hasEarlier && (
-        <Button
-          variant="outline"
-          className="self-center"
-          disabled={loading}
-          onClick={() => void loadEarlier()}
-          data-testid="ledger-earlier"
-        >
-          {loading ? "Loading…" : "Show earlier"}
-        </Button>
-      )}
+      {hasEarlier && <ShowEarlier loading={loading} onLoad={loadEarlier} testId="ledger-earlier" />}
     </div>
   );
 }

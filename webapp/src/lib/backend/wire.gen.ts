@@ -653,7 +653,7 @@ export type ErrorCode = "invalid" | "too_large" | "limit_reached" | "unauthentic
 /**
  * Why a run failed, as far as it matters for another try.
  */
-export type FailureKind = "provider" | "process" | "machine" | "denied" | "time_limit" | "setup" | "other";
+export type FailureKind = "provider" | "process" | "machine" | "denied" | "time_limit" | "setup" | "other" | "unknown";
 
 /**
  * The beginning of a text file.

@@ -107,7 +107,7 @@ function runsMost(policy: CatchUp, onTime: number): number {
   }
 }
 
-export type FailureKind = "provider" | "process" | "machine" | "denied" | "time_limit" | "setup" | "other";
+export type FailureKind = "provider" | "process" | "machine" | "denied" | "time_limit" | "setup" | "other" | "unknown";
 
 /**
  * How long to wait before a run that failed is tried again; `null` if it is not. `tries` counts those that were made, the

@@ -1,18 +1,8 @@
 import type { Timing } from "./firing";
 import { clockTime, dayText } from "./note";
+import { VARIABLES } from "./shared.gen";
 
 /** The variables of a schedule's prompt; the twin of `protocol::schedule::prompt`. Instants are in milliseconds. */
-
-/** The variables and what each stands for, for a person to read. A variable is written `{{name}}`. */
-export const VARIABLES: readonly (readonly [name: string, about: string])[] = [
-  ["date", "the day of the firing in the schedule's zone: 2026-11-30"],
-  ["time", "the time of the firing in the schedule's zone: 09:00"],
-  ["instant", "the instant of the firing in UTC: 2026-11-30T08:00Z"],
-  ["schedule", "the schedule's name"],
-  ["last_outcome", "how the run before ended: completed, failed, interrupted, cancelled, or none"],
-  ["last_reason", "why the run before did not complete; nothing if it did"],
-  ["last_date", "the day of the run before in the schedule's zone, or none"],
-];
 
 /** What the variables stand for in one run. */
 export interface Variables {

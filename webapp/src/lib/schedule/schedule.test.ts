@@ -156,8 +156,10 @@ describe("policies", () => {
     const waits = [1, 2, 3, 4, 5, 6].map((tries) => retryWaitMs(9, tries, "provider"));
     expect(waits).toEqual([30_000, 60_000, 120_000, 240_000, 480_000, null]);
     expect(
-      (["denied", "time_limit", "setup", "other"] satisfies FailureKind[]).map((kind) => retryWaitMs(9, 1, kind)),
-    ).toEqual([null, null, null, null]);
+      (["denied", "time_limit", "setup", "other", "unknown"] satisfies FailureKind[]).map((kind) =>
+        retryWaitMs(9, 1, kind),
+      ),
+    ).toEqual([null, null, null, null, null]);
     expect(afterRun(3, 2, "interrupted")).toEqual({ failuresInARow: 3, pauses: true });
     expect(afterRun(3, 2, "skipped")).toEqual({ failuresInARow: 2, pauses: false });
     expect(afterRun(3, 2, "completed")).toEqual({ failuresInARow: 0, pauses: false });

@@ -9,6 +9,10 @@ export const LIMITS = {
   missedRowsMax: 50,
   lookBackFiringsMax: 10000,
   runRetriesMax: 5,
+  runTimeLimitMaxMs: 604800000,
+  pauseAfterMax: 1000,
+  allowMaxEntries: 50,
+  allowEntryMaxBytes: 256,
   firingGraceMs: 60000,
   jitterMaxMs: 3600000,
   catchUpWindowMaxMs: 604800000,
@@ -117,3 +121,14 @@ export const ZONES: readonly string[] = (
   "US/Alaska US/Aleutian US/Arizona US/Central US/East-Indiana US/Eastern US/Hawaii US/Indiana-Starke " +
   "US/Michigan US/Mountain US/Pacific US/Samoa UTC Universal W-SU WET Zulu"
 ).split(" ");
+
+/** The variables of a schedule's prompt and what each stands for, for a person to read. One is written `{{name}}`. */
+export const VARIABLES: readonly (readonly [name: string, about: string])[] = [
+  ["date", "the day of the firing in the schedule's zone: 2026-11-30"],
+  ["time", "the time of the firing in the schedule's zone: 09:00"],
+  ["instant", "the instant of the firing in UTC: 2026-11-30T08:00Z"],
+  ["schedule", "the schedule's name"],
+  ["last_outcome", "how the run before ended: completed, failed, interrupted, cancelled, or none"],
+  ["last_reason", "why the run before did not complete; nothing if it did"],
+  ["last_date", "the day of the run before in the schedule's zone, or none"],
+];

@@ -1,19 +1,14 @@
 import { MODEL_FORM } from "@/features/machine/worker-settings";
 import { LIMITS, type ScheduleSpec, type WorkerId } from "@/lib/backend/wire.gen";
+import { promptProblem } from "@/lib/schedule";
 import { LIMITS as SCHEDULE_LIMITS } from "@/lib/schedule/shared.gen";
 import { byteLength } from "@/lib/text/bytes";
 
 import { allowOf, ticksOf } from "./permissions";
-import { unknownVariable } from "./variables";
 import { textOf, understand, type Kept, type Understood } from "./when";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-/** As in `protocol::limits`. */
-const TIME_LIMIT_MAX_MINUTES = 7 * 24 * 60;
-const PAUSE_AFTER_MAX = 1_000;
-const ALLOW_MAX_ENTRIES = 50;
-const ALLOW_ENTRY_MAX_BYTES = 256;
 
 /** A schedule as it is being written: numbers are texts, since they are typed. */
 export interface Draft {
@@ -134,12 +129,11 @@ export function readDraft(draft: Draft, now: number, kept?: Kept): Read {
   else if (byteLength(draft.name.trim()) > LIMITS.nameMaxBytes)
     problems.name = `A name has at most ${LIMITS.nameMaxBytes} bytes.`;
   if (draft.workerId === null) problems.workerId = "Choose the worker that does it.";
-  const unknown = unknownVariable(draft.prompt);
+  const promptTrouble = promptProblem(draft.prompt);
   if (draft.prompt.trim() === "") problems.prompt = "Write what is to be done.";
   else if (byteLength(draft.prompt) > LIMITS.messageMaxBytes)
     problems.prompt = `A prompt has at most ${LIMITS.messageMaxBytes / 1024} KiB.`;
-  else if (unknown !== null)
-    problems.prompt = `There is no variable {{${unknown}}}. Those there are can be inserted below.`;
+  else if (promptTrouble !== null) problems.prompt = promptTrouble;
   if (draft.model.trim() !== "" && !MODEL_FORM.test(draft.model.trim())) problems.model = "Write it as provider/model.";
 
   const withinMs = draft.catchUp === "all" ? number("catchUpHours", draft.catchUpHours, 1, 168, "hours") * HOUR : 0;
@@ -148,13 +142,22 @@ export function readDraft(draft: Draft, now: number, kept?: Kept): Read {
   const timeLimitMs =
     draft.timeLimitMinutes.trim() === ""
       ? null
-      : number("timeLimitMinutes", draft.timeLimitMinutes, 1, TIME_LIMIT_MAX_MINUTES, "minutes (seven days)") * MINUTE;
+      : number(
+          "timeLimitMinutes",
+          draft.timeLimitMinutes,
+          1,
+          SCHEDULE_LIMITS.runTimeLimitMaxMs / MINUTE,
+          "minutes (seven days)",
+        ) * MINUTE;
   const retries = whole("retries", draft.retries, SCHEDULE_LIMITS.runRetriesMax, "times");
-  const pauseAfter = whole("pauseAfter", draft.pauseAfter, PAUSE_AFTER_MAX, "failures");
+  const pauseAfter = whole("pauseAfter", draft.pauseAfter, SCHEDULE_LIMITS.pauseAfterMax, "failures");
   const allow = allowOf(draft.ticked, draft.allowMore);
   if (draft.unattended === "only") {
-    if (allow.length > ALLOW_MAX_ENTRIES) problems.allowMore = `At most ${ALLOW_MAX_ENTRIES} entries.`;
-    const odd = allow.find((entry) => !/^[a-z_]+(:.+)?$/.test(entry) || byteLength(entry) > ALLOW_ENTRY_MAX_BYTES);
+    if (allow.length > SCHEDULE_LIMITS.allowMaxEntries)
+      problems.allowMore = `At most ${SCHEDULE_LIMITS.allowMaxEntries} entries.`;
+    const odd = allow.find(
+      (entry) => !/^[a-z_]+(:.+)?$/.test(entry) || byteLength(entry) > SCHEDULE_LIMITS.allowEntryMaxBytes,
+    );
     if (odd !== undefined) problems.allowMore = `"${odd.slice(0, 40)}" is no entry. Write one like bash or bash:git *.`;
   }
   const webhook = draft.webhook.trim();

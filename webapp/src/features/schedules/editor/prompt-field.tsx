@@ -4,9 +4,9 @@ import { useRef } from "react";
 
 import { Button } from "@/components/ui/button";
 import { Textarea } from "@/components/ui/textarea";
+import { VARIABLES } from "@/lib/schedule/shared.gen";
 
 import { Field, fieldProps } from "./choice";
-import { VARIABLES } from "./variables";
 
 /** What is sent at each run; variables are put in where the cursor is. */
 export function PromptField(props: { value: string; problem: string | undefined; onChange: (value: string) => void }) {
@@ -33,14 +33,14 @@ export function PromptField(props: { value: string; problem: string | undefined;
       />
       <div role="group" aria-label="Insert a variable" className="flex flex-wrap items-center gap-1">
         <span className="text-xs text-muted-foreground">Insert</span>
-        {VARIABLES.map(({ name, text }) => (
+        {VARIABLES.map(([name, about]) => (
           <Button
             key={name}
             variant="outline"
             size="sm"
             className="h-6 px-1.5 font-mono text-2xs font-normal"
-            title={text}
-            aria-label={`Insert ${name}: ${text}`}
+            title={about}
+            aria-label={`Insert ${name}: ${about}`}
             onClick={() => insert(name)}
             data-testid={`variable-${name}`}
           >
