@@ -66,7 +66,7 @@ export async function startChat(
     createdAt: Date.now(),
     activeAt: Date.now(),
     worktree: args.ownWorktree ? ownWorktree(id) : null,
-    ...(askFirst ? { askFirst } : {}),
+    askFirst,
     ...(source === null ? {} : { continues: source.id }),
     open: true,
     openTurns: 0,

@@ -9,16 +9,21 @@ use serde_json::Value;
 
 use crate::support::{Ended, Home, Started, git, table, until, values};
 
-/// Everything on one computer, whose machine may clone from its own disk.
+/// A home whose machine may clone from this very computer.
+fn home() -> Home {
+    Home::new().with("ORCHESTRATOR_GIT_PROTOCOLS", "https,ssh,http,file")
+}
+
+/// Everything on one computer.
 fn desk() -> (Home, Started) {
-    let home = Home::new().with("ORCHESTRATOR_GIT_PROTOCOLS", "https,ssh,http,file");
+    let home = home();
     let up = home.up(&["--name", "desk"]);
     (home, up)
 }
 
 /// A hub, and a machine that has registered and gone.
 fn away() -> (Home, Started) {
-    let home = Home::new();
+    let home = home();
     let hub = home.start(&["hub", "--listen", "127.0.0.1:0"]);
     hub.prints("http://");
     let key = home.key("desk");
