@@ -28,7 +28,7 @@ test("eight pages of one browser stream, and each can send", async ({ page, pict
     await expect(chat.page.getByTestId("connection")).toHaveAttribute("data-connection", "live");
   }
   await picture(page, "eight-pages");
-  for (const chat of chats.filter((_, index) => index % 2 === 1)) await chat.page.getByTestId("stop-turn").click();
+  for (const chat of chats.filter((_, index) => index % 2 === 1)) await chat.stop();
   for (const [index, chat] of chats.entries()) {
     await chat.turn(0).isIn("cancelled");
     const pair = index - (index % 2);

@@ -59,12 +59,24 @@ export class Chat {
     return turn;
   }
 
+  /** Stops what is being answered. */
+  async stop(): Promise<void> {
+    await this.front();
+    await this.page.getByTestId("stop-turn").click();
+  }
+
   /** Ends the session by its menu. */
   async end(): Promise<void> {
+    await this.front();
     await this.page.getByTestId("chat-menu").click();
     await this.page.getByTestId("end-session").click();
     await this.page.getByTestId("confirm").click();
     await expect(this.page.getByTestId("chat-state")).toHaveAttribute("data-state", "closed");
+  }
+
+  /** Nobody clicks in a page that is behind another, and Chromium draws it about once a second. */
+  private async front(): Promise<void> {
+    await this.page.bringToFront();
   }
 }
 
